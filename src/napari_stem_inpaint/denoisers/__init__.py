@@ -1,0 +1,1 @@
+"""Denoisers: the networks, and the checkpoint files that hold them."""

@@ -1,0 +1,111 @@
+"""Denoising networks. Every one is called ``network(image (B, 1, Y, X), sigma (B,))`` and becomes the identity as sigma → 0."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..errors import CheckpointError
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(F.relu(self.first(x)))
+
+
+class DRUNet(nn.Module):
+    """Bias-free residual U-Net (DRUNet; Zhang et al. 2021, arXiv 2008.13751) with sigma-scaled output.
+
+    ``D(x, sigma) = x - sigma · F(x - ½, asinh(H x / sigma), log sigma)``: H is a learned set of high-pass filters (their
+    kernels sum to zero), so that noise far below the image's contrast still reaches the network at unit size, and the error
+    left at small sigma is bounded by sigma, not by a floor of the network.
+
+    Parameters
+    ----------
+    channels
+        Feature channels of the scales, finest first; each scale halves the resolution.
+    blocks
+        Residual blocks per scale and direction.
+    contrasts
+        Number of high-pass filters.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
+        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        self.contrast = nn.Parameter(torch.randn(contrasts, 1, 9, 9) / 9)
+        self.head = nn.Conv2d(2 + contrasts, channels[0], 3, padding=1, bias=False)
+        self.down = nn.ModuleList(
+            nn.Sequential(*(_Residual(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
+        )
+        self.body = nn.Sequential(*(_Residual(channels[-1]) for _ in range(blocks)))
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(_Residual(a) for _ in range(blocks))) for a, b in reversed(pairs)
+        )
+        self.tail = nn.Conv2d(channels[0], 1, 3, padding=1, bias=False)
+        nn.init.zeros_(self.tail.weight)
+
+    @property
+    def stride(self) -> int:
+        """Sides of the padded image are multiples of this, px."""
+        return 2 ** len(self.down)
+
+    def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[-2:]
+        x = _pad_to_multiple(image, self.stride)  # (B, 1, Y', X')
+        s = sigma.view(-1, 1, 1, 1)
+        with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
+            kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
+            contrast = torch.asinh(F.conv2d(F.pad(x, (4, 4, 4, 4), mode="reflect"), kernels) / s)  # (B, contrasts, Y', X')
+        level = torch.log10(s).expand_as(x) / 2 + 1
+        h = self.head(torch.cat([x - 0.5, level, contrast], 1).contiguous(memory_format=torch.channels_last))
+        skips = []
+        for layer in self.down:
+            skips.append(h)
+            h = layer(h)
+        h = self.body(h)
+        for layer, skip in zip(self.up, reversed(skips), strict=True):
+            h = layer(h) + skip
+        return (x - s * self.tail(h))[..., :height, :width]
+
+
+def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
+    """Pad bottom and right by reflection to multiples of ``stride``, repeatedly where the image is smaller than the pad."""
+    for axis, side in ((3, x.shape[3]), (2, x.shape[2])):
+        target = max(math.ceil(side / stride) * stride, 2 * stride)
+        while x.shape[axis] < target:
+            step = min(target - x.shape[axis], x.shape[axis] - 1)
+            if step == 0:  # one pixel: nothing to reflect
+                step, mode = target - 1, "replicate"
+            else:
+                mode = "reflect"
+            x = F.pad(x, (0, step, 0, 0) if axis == 3 else (0, 0, 0, step), mode=mode)
+    return x
+
+
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"channels": (16, 32, 64, 128), "blocks": 2},
+    "base": {"channels": (32, 64, 128, 256), "blocks": 2},
+}
+
+ARCHITECTURES: dict[str, type[DRUNet]] = {"drunet": DRUNet}
+
+
+def build_network(architecture: str, config: dict[str, Any]) -> DRUNet:
+    """Build a network from what its checkpoint's card says."""
+    if architecture not in ARCHITECTURES:
+        raise CheckpointError(f"This checkpoint's architecture is {architecture!r}, but only {sorted(ARCHITECTURES)} are known; a newer version may know it.")
+    try:
+        return ARCHITECTURES[architecture](**config)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"The checkpoint's configuration {config} does not fit {architecture}: {error}") from error

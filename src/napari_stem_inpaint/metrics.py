@@ -1,0 +1,70 @@
+"""How close an image is to its reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .frames import as_image, as_mask
+
+BORDER_PX = 16
+
+
+def sre_db(image: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> float:
+    """Signal-to-reconstruction-error ratio, 20·log10(‖x‖ / ‖x − x̂‖), dB; inf where they are equal."""
+    error = float(np.linalg.norm(reference.astype(np.float64) - image))
+    signal = float(np.linalg.norm(reference.astype(np.float64)))
+    if error == 0:
+        return float("inf")
+    return float(20 * np.log10(signal / error)) if signal else float("-inf")
+
+
+def evaluate(image: npt.ArrayLike, *, reference: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> dict[str, float]:
+    """Compare ``image`` with ``reference``, both ``(Y, X)`` in the same intensity units.
+
+    Returns
+    -------
+    ``sre_db``
+        SRE over the whole frame. It grows with the black level, so read it together with the next.
+    ``sre_mean_removed_db``
+        SRE after subtracting the reference's mean from both.
+    ``psnr_db``
+        20·log10((max − min of the reference) / RMS error).
+    ``ssim``
+        Structural similarity, 7 px windows, data range as for the PSNR (Wang et al. 2004, doi 10.1109/TIP.2003.819861).
+    ``sre_unmeasured_db``
+        SRE of the positions where ``mask`` is False; only with a mask that leaves some out.
+    ``sre_inner_db``
+        SRE without a border of 16 px; only for frames larger than that.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or values are not real and finite.
+    """
+    from skimage.metrics import structural_similarity
+
+    x, r = as_image(image, "image").astype(np.float64), as_image(reference, "reference").astype(np.float64)
+    if x.shape != r.shape:
+        raise InputError(f"The image and its reference must have the same shape, but they are {x.shape} and {r.shape}.")
+    for what, a in (("image", x), ("reference", r)):
+        if not np.isfinite(a).all():
+            raise InputError(f"The {what} holds NaN or infinity, so it cannot be scored.")
+    span = float(r.max() - r.min())
+    rms = float(np.sqrt(np.mean((x - r) ** 2)))
+    scores = {
+        "sre_db": sre_db(x, r),
+        "sre_mean_removed_db": sre_db(x - r.mean(), r - r.mean()),
+        "psnr_db": float(20 * np.log10(span / rms)) if rms and span else float("inf" if not rms else "-inf"),
+    }
+    if min(x.shape) >= 7 and span:
+        scores["ssim"] = float(structural_similarity(r, x, data_range=span))
+    if mask is not None:
+        unmeasured = ~as_mask(mask, x.shape)
+        if unmeasured.any():
+            scores["sre_unmeasured_db"] = sre_db(x[unmeasured], r[unmeasured])
+    if min(x.shape) > 2 * BORDER_PX:
+        inner = (slice(BORDER_PX, -BORDER_PX),) * 2
+        scores["sre_inner_db"] = sre_db(x[inner], r[inner])
+    return scores

@@ -1,0 +1,327 @@
+"""From a measurement to an image: scale, choose by withheld measurements, solve, scale back.
+
+A part of the measurements is withheld. What predicts it best is kept: the width of the Gaussian process, the number of
+re-weightings of the start, the number of Plug-and-Play steps. Then everything is done again with all measurements. When the
+denoiser does not predict the withheld part better than the start, the start is the result, and the last iterate says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from . import __version__
+from .denoisers.checkpoint import find_checkpoint, load_checkpoint
+from .devices import pick_device
+from .errors import InputError, SolverError, sentence
+from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
+from .metrics import evaluate, sre_db
+from .params import ReconstructionParams
+from .solvers.classical import cubic
+from .solvers.equivariance import DenoiseFunction, equivariant
+from .solvers.pnp import hqs, krige_step, replace_step
+from .solvers.spectral import Tick, fourier_sparse, gaussian_process
+
+FEWEST = 32  # measured positions below which nothing can be withheld
+WINDOW_PX = 256  # the prior is chosen on a window of this side
+WIDTHS = np.geomspace(0.03, 0.3, 13)
+NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
+EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
+ROUGH_STEPS, FINE_STEPS = 100, 300
+REWEIGHTINGS = 6
+PATIENCE = 5
+GAIN = 0.995  # a later image must predict the withheld part better by this factor
+SIGMA_PER_ERROR = 1.5
+
+DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The measurement scaled to [0, 1] on the device: ``y`` and ``mask`` (Y, X), mask 1 = measured."""
+
+    y: torch.Tensor
+    mask: torch.Tensor
+    low: float
+    span: float
+
+    def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
+        """RMS difference to the measurement at the positions ``where``."""
+        return float((((image - self.y) * where).square().sum() / where.sum()).sqrt())
+
+    def unscale(self, image: torch.Tensor) -> FloatImage:
+        """Return a CPU float32 image in the input's units, with memory of its own."""
+        return (image.double().cpu().numpy() * self.span + self.low).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """The Gaussian process: spectral ``width`` in cycles/px, ``noise`` relative to the field, ``sigma`` relative to the range."""
+
+    width: float
+    noise: float
+    sigma: float
+
+
+def iterate(
+    measurement: Measurement,
+    params: ReconstructionParams | None = None,
+    *,
+    reference: Frame | npt.ArrayLike | None = None,
+    denoiser: DenoiserLike | None = None,
+    tick: Tick | None = None,
+) -> Iterator[Iterate]:
+    """Reconstruct, yielding every image on the way; the last is the result.
+
+    Parameters
+    ----------
+    measurement
+        Values and mask, ``(Y, X)``.
+    params
+        How to reconstruct; the defaults where None.
+    reference
+        The true image, if known, only to fill ``Iterate.scores``.
+    denoiser
+        ``denoiser(image (B, 1, Y, X), sigma) -> same shape``, used in place of ``params.checkpoint``.
+    tick
+        Called many times a second; what it raises ends the work at once.
+
+    Raises
+    ------
+    InputError
+        If the measurement cannot be reconstructed from.
+    CheckpointError
+        If the checkpoint cannot be used.
+    SolverError
+        If the computation fails.
+    """
+    p = params or ReconstructionParams()
+    truth = None if reference is None else as_image(reference.image if isinstance(reference, Frame) else reference, "reference")
+    if truth is not None and truth.shape != measurement.shape:
+        raise InputError(f"The reference must have the measurement's shape {measurement.shape}, but its shape is {truth.shape}.")
+    try:
+        yield from _Run(measurement, p, truth, denoiser, tick or _no_tick).iterates()
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise SolverError(f"Not enough memory for a frame of {measurement.shape} on this device; choose the CPU or a smaller frame.") from error
+    except RuntimeError as error:  # Qt workers swallow RuntimeErrors
+        raise SolverError(f"The computation failed: {sentence(error)}") from error
+
+
+def reconstruct(
+    measurement: Measurement,
+    params: ReconstructionParams | None = None,
+    *,
+    reference: Frame | npt.ArrayLike | None = None,
+    denoiser: DenoiserLike | None = None,
+) -> Reconstruction:
+    """Return the last image of :func:`iterate` with its scores and recipe. Same arguments, same errors."""
+    p = params or ReconstructionParams()
+    *_, last = iterate(measurement, p, reference=reference, denoiser=denoiser)
+    return finish(measurement, p, last, reference)
+
+
+def finish(
+    measurement: Measurement, params: ReconstructionParams, last: Iterate, reference: Frame | npt.ArrayLike | None = None
+) -> Reconstruction:
+    """Turn the last iterate into a Reconstruction."""
+    scores = dict(last.scores)
+    if reference is not None:
+        scores |= evaluate(last.image, reference=reference.image if isinstance(reference, Frame) else reference, mask=measurement.mask)
+    return Reconstruction(last.image, measurement.pixel_size_nm, f"{measurement.name} reconstructed", recipe(measurement, params, last), scores)
+
+
+def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate) -> dict[str, Any]:
+    """Return, ready for JSON, what it takes to make the result again, and how it went."""
+    made: dict[str, Any] = {
+        "program": "napari-stem-inpaint",
+        "version": __version__,
+        "reconstruction": params.model_dump(mode="json"),
+        "mask_sha256": hashlib.sha256(np.packbits(measurement.mask).tobytes()).hexdigest(),
+        "values_sha256": hashlib.sha256(measurement.values.tobytes()).hexdigest(),
+        "noise": measurement.noise,
+        "outcome": last.stage,
+    }
+    if params.solver == "hqs":
+        made["checkpoint_sha256"] = hashlib.sha256(find_checkpoint(params.checkpoint).read_bytes()).hexdigest()
+    return made
+
+
+def _no_tick() -> None:
+    return None
+
+
+class _Run:
+    """One reconstruction: what stays the same from its first iterate to its last."""
+
+    def __init__(
+        self, measurement: Measurement, params: ReconstructionParams, truth: FloatImage | None, denoiser: DenoiserLike | None, tick: Tick
+    ) -> None:
+        self.params, self.truth, self.tick, self.measurement = params, truth, tick, measurement
+        self.started = time.monotonic()
+        self.device = pick_device(params.device)
+        self.problem = _scale(measurement, self.device)
+        self.denoiser = denoiser
+        if params.solver == "hqs" and denoiser is None:
+            self.denoiser = load_checkpoint(params.checkpoint, self.device)
+            self.denoiser.on_every_layer(tick)
+        self.total = {"hqs": REWEIGHTINGS + 3 + 2 * params.iterations, "irls": REWEIGHTINGS + 3}.get(params.solver, 1)
+        self.index = 0
+
+    def iterates(self) -> Iterator[Iterate]:
+        if self.params.solver == "cubic":
+            values = self.problem.y.cpu().double().numpy()
+            image = torch.as_tensor(cubic(values, self.measurement.mask), device=self.device)
+            yield self._iterate(image, self.total, 0.0, "cubic interpolation")
+        else:
+            with torch.no_grad():
+                steps = self._solve()
+            while True:
+                with torch.no_grad():  # around the step, not around the yield: it would leak into the consumer
+                    step = next(steps, None)
+                if step is None:
+                    return
+                yield step
+
+    def _solve(self) -> Iterator[Iterate]:
+        p, problem = self.params, self.problem
+        if int(problem.mask.sum()) < FEWEST:
+            raise InputError(f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic.")
+        rng = np.random.default_rng(p.seed)
+        withheld = _withhold(problem.mask, p.withheld, rng)
+        visible = problem.mask - withheld
+        prior = self._prior(visible, withheld)
+        if p.solver == "gp":
+            yield self._iterate(self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px")
+            return
+        # the start: how many re-weightings predict the withheld part best
+        start, rounds, best = problem.y, 0, float("inf")
+        for k, image in enumerate(self._starts(visible, prior)):
+            error = problem.rms(image, withheld)
+            if error < best * (GAIN if k else 1) or (p.start == "irls" and k <= 1):
+                start, rounds, best = image, k, error
+            yield self._iterate(image, 1 + k, error, "choosing the start")
+            if k == REWEIGHTINGS or k >= rounds + 2 or p.start == "gp":
+                break
+        name = f"Fourier-sparse start, {rounds} re-weightings" if rounds else "Gaussian-process start"
+        if p.solver == "irls":
+            yield self._iterate(self._start(problem.mask, prior, rounds), self.total, best, name)
+            return
+        # the trial: how many denoising steps predict the withheld part best
+        sigmas: list[float] = []
+        errors, keep = [best], 0
+        for k, (x, u) in enumerate(self._steps(start, visible, prior, self._sigmas(errors, prior, sigmas)), 1):
+            del x
+            errors.append(problem.rms(u, withheld))
+            if errors[-1] < errors[keep] * GAIN:
+                keep = k
+            yield self._iterate(u, REWEIGHTINGS + 1 + k, errors[-1], "trial with withheld measurements")
+            if k - keep >= PATIENCE:
+                break
+        # the same with all measurements
+        image = self._start(problem.mask, prior, rounds)
+        if not keep:
+            note = f"{name}; kept, because denoising did not predict withheld measurements better"
+            yield self._iterate(image, self.total, best, note)
+            return
+        yield self._iterate(image, REWEIGHTINGS + 2 + p.iterations, best, name)
+        base = self.total - keep
+        for k, (x, u) in enumerate(self._steps(image, problem.mask, prior, iter(sigmas[:keep])), 1):
+            stage = "denoising" if k < keep else f"{name}; {keep} denoising steps"
+            yield self._iterate(u, base + k, errors[k], stage)
+            del x
+
+    def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
+        out = self.problem.unscale(image)
+        scores: Mapping[str, float] = {} if self.truth is None else {"sre_db": sre_db(out, self.truth)}
+        return Iterate(index, self.total, out, residual * self.problem.span, time.monotonic() - self.started, stage, scores)
+
+    def _prior(self, visible: torch.Tensor, withheld: torch.Tensor) -> _Prior:
+        """Choose the Gaussian process on a window in the middle of the frame."""
+        rows, columns = (slice(max(0, (n - WINDOW_PX) // 2), max(0, (n - WINDOW_PX) // 2) + WINDOW_PX) for n in self.problem.y.shape)
+        y, seen, hidden = (a[rows, columns] for a in (self.problem.y, visible, withheld))
+        if seen.sum() < FEWEST or not hidden.any():
+            y, seen, hidden = self.problem.y, visible, withheld
+
+        def error(width: float, noise: float) -> float:
+            image = gaussian_process(y, seen, width, noise, ROUGH_STEPS, self.tick)
+            return float((((image - y) * hidden).square().sum() / hidden.sum()).sqrt())
+
+        noisy = self.params.noise == "estimate" or (self.params.noise == "auto" and self.measurement.noise != "none")
+        noise = 0.1 if noisy else EXACT
+        width = min(WIDTHS, key=lambda w: error(float(w), noise))
+        if noisy:
+            noise = min(NOISES, key=lambda n: error(float(width), n))
+            width = min(WIDTHS, key=lambda w: error(float(w), noise))
+        else:
+            ratio = (WIDTHS[1] / WIDTHS[0]) ** 0.5
+            width = min((width / ratio, width, width * ratio), key=lambda w: error(float(w), noise))
+        measured = self.problem.y[self.problem.mask > 0]
+        sigma = float(measured.std()) * noise / (1 + noise**2) ** 0.5 if noisy else 0.0
+        return _Prior(float(width), noise, sigma)
+
+    def _starts(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
+        return fourier_sparse(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick)
+
+    def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
+        if self.params.solver == "gp":
+            return gaussian_process(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick)
+        starts = self._starts(mask, prior)
+        for _ in range(rounds):
+            next(starts)
+        return next(starts)
+
+    def _steps(
+        self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: Iterator[float]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        assert self.denoiser is not None
+        denoise: DenoiseFunction = self.denoiser
+        if self.params.equivariant:
+            denoise = equivariant(denoise, np.random.default_rng([self.params.seed, 1]))
+        if self.params.data_step == "krige":
+            data_step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
+        else:
+            data_step = replace_step(self.problem.y, mask, prior.sigma)
+        return hqs(start, denoise, data_step, sigmas)
+
+    def _sigmas(self, errors: list[float], prior: _Prior, used: list[float]) -> Iterator[float]:
+        """Yield the strengths: log-spaced if the user gave both ends, else in proportion to the error of the last image."""
+        p = self.params
+        model_error = max(errors[0] ** 2 - prior.sigma**2, 1e-12) ** 0.5
+        first = p.sigma_start or SIGMA_PER_ERROR * model_error
+        for k in range(p.iterations):
+            if p.sigma_end:
+                sigma = first * (p.sigma_end / first) ** (k / max(1, p.iterations - 1))
+            else:
+                now = max(errors[-1] ** 2 - prior.sigma**2, 1e-12) ** 0.5
+                sigma = first * min(1.0, now / model_error)
+            used.append(float(np.clip(sigma, 5e-5, 0.5)))
+            yield used[-1]
+
+
+def _scale(measurement: Measurement, device: torch.device) -> _Problem:
+    known = measurement.values[measurement.mask].astype(np.float64)
+    low, high = np.percentile(known, (0.1, 99.9))
+    if not high > low:
+        low, high = known.min(), known.max()
+    if not high > low:
+        raise InputError(f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask.")
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    mask = torch.as_tensor(measurement.mask, device=device).to(dtype)
+    y = torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low), dtype=dtype, device=device) * mask
+    return _Problem(y, mask, float(low), float(high - low))
+
+
+def _withhold(mask: torch.Tensor, fraction: float, rng: np.random.Generator) -> torch.Tensor:
+    """Return a mask (Y, X) of a random part of the measured positions."""
+    where = np.flatnonzero(mask.cpu().numpy())
+    chosen = rng.choice(where, max(1, round(fraction * where.size)), replace=False)
+    out = torch.zeros_like(mask).view(-1)
+    out[torch.as_tensor(chosen, device=mask.device)] = 1
+    return out.view(mask.shape)

@@ -1,0 +1,129 @@
+"""Interpolation with a spectral prior: Gaussian process, Fourier-sparse IRLS, and the kriged data step of Plug-and-Play.
+
+All three solve one problem. The image is a random field whose power spectrum is ``power``; its values at the measured
+positions are known to within ``noise``; its best linear estimate is ``K Mᵀ (M K Mᵀ + noise²)⁻¹ y`` with K the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from scipy.fft import next_fast_len
+
+Tick = Callable[[], None]
+PAD = 16  # px: at least; correlation does not reach further, so nothing wraps around
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The frame's padded grid: ``shape`` (Y, X) of the frame, ``padded`` (Y', X'), squared frequency ``k2`` (Y', X'//2 + 1)."""
+
+    shape: tuple[int, int]
+    padded: tuple[int, int]
+    k2: torch.Tensor
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], device: torch.device, pad: int = PAD) -> Grid:
+        """Return the grid for a frame of ``shape``, padded by ``pad`` px or a little more."""
+        height, width = (next_fast_len(n + pad, real=True) for n in shape)
+        ky = torch.fft.fftfreq(height, device=device, dtype=torch.float64)
+        kx = torch.fft.rfftfreq(width, device=device, dtype=torch.float64)
+        return cls(shape, (height, width), ky[:, None] ** 2 + kx[None, :] ** 2)
+
+    def filter(self, image: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+        """Return the padded field K image, where image (Y, X) is zero outside the frame."""
+        return torch.fft.irfft2(power * torch.fft.rfft2(image, s=self.padded), s=self.padded)
+
+    def crop(self, field: torch.Tensor) -> torch.Tensor:
+        """Cut the frame out of a padded field."""
+        return field[: self.shape[0], : self.shape[1]]
+
+
+def unit_variance(power: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Scale ``power`` so that the field it describes has variance one."""
+    full = 2 * power.sum() - power[:, 0].sum() - (power[:, -1].sum() if grid.padded[1] % 2 == 0 else 0)
+    return power * (grid.padded[0] * grid.padded[1] / full)
+
+
+def gaussian_power(grid: Grid, width: float) -> torch.Tensor:
+    """Return the power spectrum of a smooth field of spectral ``width`` (cycles per px), of variance one."""
+    return unit_variance(torch.exp(-grid.k2 / width**2), grid)
+
+
+def krige(
+    y: torch.Tensor,
+    mask: torch.Tensor,
+    power: torch.Tensor,
+    grid: Grid,
+    noise: float,
+    steps: int,
+    tick: Tick,
+    tolerance: float = 1e-6,
+) -> torch.Tensor:
+    """Return the padded field that best explains ``y`` (Y, X) at ``mask``, by conjugate gradients.
+
+    ``noise`` is the noise's standard deviation relative to the field's. Few ``steps`` regularise as well.
+    """
+    b = y * mask
+    a = torch.zeros_like(b)
+    r = b.clone()
+    p = r.clone()
+    rr = (r * r).sum()
+    stop = tolerance**2 * float(rr)
+    for _ in range(steps):
+        tick()
+        if float(rr) <= stop:
+            break
+        q = mask * grid.crop(grid.filter(p, power)) + noise**2 * p
+        alpha = rr / (p * q).sum()
+        a += alpha * p
+        r -= alpha * q
+        new = (r * r).sum()
+        p = r + (new / rr) * p
+        rr = new
+    return grid.filter(a, power)
+
+
+def gaussian_process(
+    y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick
+) -> torch.Tensor:
+    """Return the Gaussian-process (Wiener) interpolation of ``y`` (Y, X), whose values at ``mask`` count.
+
+    The prior is a constant plus a field of Gaussian spectrum of ``width`` in cycles per px; ``noise`` is relative to the field.
+    """
+    grid = Grid.of((y.shape[0], y.shape[1]), y.device)
+    mean = (y * mask).sum() / mask.sum()
+    return mean + grid.crop(krige(y - mean, mask, gaussian_power(grid, width), grid, noise, steps, tick))
+
+
+def fourier_sparse(
+    y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick
+) -> Iterator[torch.Tensor]:
+    """Yield the images (Y, X) of iteratively reweighted least squares towards few Fourier coefficients.
+
+    The first is the Gaussian process'. Each further one takes its power spectrum from the amplitude of the one before
+    (Daubechies et al. 2010, doi 10.1002/cpa.20303, with p = 1), plus a smooth floor that keeps defects possible.
+    """
+    grid = Grid.of((y.shape[0], y.shape[1]), y.device, 3 * PAD)
+    mean = (y * mask).sum() / mask.sum()
+    envelope = torch.exp(-grid.k2 / 0.35**2)
+    floor = 1e-3 * torch.exp(-grid.k2 / (1.5 * width) ** 2)
+    power = gaussian_power(grid, width)
+    while True:
+        field = krige(y - mean, mask, power, grid, noise, steps, tick)
+        yield mean + grid.crop(field)
+        amplitude = torch.fft.rfft2(field).abs()
+        power = unit_variance(amplitude / amplitude.max() * envelope + floor, grid)
+
+
+def lattice_power(image: torch.Tensor, grid: Grid, width: float) -> torch.Tensor:
+    """Return the power spectrum that the error of ``image`` (Y, X) is expected to have, of variance one.
+
+    Between smooth and lattice-like: a smooth Gaussian of spectral ``width``, raised where ``image`` itself has spectral lines.
+    """
+    y, x = (torch.hann_window(n, periodic=False, dtype=image.dtype, device=image.device) for n in grid.shape)
+    amplitude = torch.fft.rfft2((image - image.mean()) * torch.outer(y, x), s=grid.padded).abs()
+    smooth = torch.exp(-grid.k2 / width**2)
+    return unit_variance((amplitude / amplitude.max().clamp(min=1e-30)).sqrt() * smooth + 0.01 * smooth**2, grid)
