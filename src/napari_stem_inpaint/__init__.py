@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from .io import read
     from .metrics import evaluate
     from .params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
-    from .reconstruct import iterate, reconstruct
+    from .reconstruction import iterate, reconstruct
     from .scans import make_scan
-    from .simulate import acquire, simulate
-    from .train import train
+    from .simulation import acquire, simulate
+    from .training import train
 
 __version__ = "0.1.0"
 
@@ -23,10 +23,10 @@ _HOMES = {
     "io": ("read",),
     "metrics": ("evaluate",),
     "params": ("AcquisitionParams", "ReconstructionParams", "ScanParams", "SimulationParams", "TrainingParams"),
-    "reconstruct": ("iterate", "reconstruct"),
+    "reconstruction": ("iterate", "reconstruct"),
     "scans": ("make_scan",),
-    "simulate": ("acquire", "simulate"),
-    "train": ("train",),
+    "simulation": ("acquire", "simulate"),
+    "training": ("train",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -56,5 +56,5 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    globals()[name] = value  # also wins over the submodule of the same name
+    globals()[name] = value
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +152,8 @@ class Measurement:
         mask = as_mask(self.mask, values.shape)
         if not mask.any():
             raise InputError("The mask marks no position as measured, so there is nothing to reconstruct from (True or non-zero = measured).")
+        if self.noise not in get_args(NoiseModel):
+            raise InputError(f"The noise model must be one of {', '.join(get_args(NoiseModel))}, but it is {self.noise!r}.")
         bad = int(np.count_nonzero(~np.isfinite(values[mask])))
         if bad:
             raise InputError(f"{bad} measured positions hold NaN or infinity; mark them as unmeasured in the mask or repair them.")

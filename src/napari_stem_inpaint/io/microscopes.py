@@ -27,6 +27,12 @@ PLUGINS = {
     ".blo": "blockfile",
     ".hspy": "hspy",
 }
+OPTIONS: dict[str, dict[str, Any]] = {
+    # Left to itself it sets every scan step of a movie with companions to 1 nm; see direct_electron.
+    ".mrc": {"metadata_file": None},
+    # Spectrum streams are large, and no images.
+    ".emd": {"select_type": "images"},
+}
 
 
 def read_microscope(path: Path) -> list[Frame]:
@@ -60,20 +66,17 @@ def read_microscope(path: Path) -> list[Frame]:
 def load(path: Path) -> list[Signal]:
     """Return the signals as rosettasciio gives them, without units where it only guessed them."""
     suffix = path.suffix.lower()
-    # Its own search for a movie's companions sets every scan step to 1 nm; see direct_electron.
-    options = {"metadata_file": None} if suffix == ".mrc" else {}
+    options = OPTIONS.get(suffix, {})
     try:
         plugin = importlib.import_module(f"rsciio.{PLUGINS[suffix]}")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # A damaged block file would be padded with zeros, to whatever size its header claims.
+            warnings.filterwarnings("error", message="Blockfile")
             signals: list[Signal] = plugin.file_reader(str(path), **options)
     except ImportError as error:
         raise InputError(f'To open {suffix} files, pip install "napari-stem-inpaint[em]" ({error}).') from error
-    said = [str(warning.message) for warning in caught]
-    # A damaged block file is padded with zeros, with no more than a warning.
-    if damaged := [text for text in said if text.startswith("Blockfile")]:
-        raise InputError(f"{path.name} is damaged or no {suffix} file ({damaged[0]}).")
-    guessed = any("units could not be determined" in text for text in said)
+    guessed = any("units could not be determined" in str(warning.message) for warning in caught)
     for signal in signals:
         if guessed or (suffix == ".mrc" and _without_grid(signal)):
             for axis in signal["axes"]:

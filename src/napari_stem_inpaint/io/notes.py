@@ -7,14 +7,14 @@ import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
 from ..errors import InputError
-from ..frames import FloatImage, Frame, Mask, Measurement, Scan
+from ..frames import FloatImage, Frame, Mask, Measurement, NoiseModel, Scan
 
 MARK = "napari-stem-inpaint"
 Notes = dict[str, Any]
@@ -64,13 +64,17 @@ def measurement_from(frame: Frame, notes: Notes, file_name: str) -> Measurement:
         If the picture was changed since, or the notes are damaged.
     """
     if notes.get("crc32") != checksum(frame.image):
-        raise InputError(f"{file_name} was changed after it was measured, so its stored mask may not fit; pass the mask that belongs to it.")
+        raise InputError(
+            f"{file_name} was changed after it was measured, so its stored mask may not fit; pass the mask that belongs to it."
+        )
     try:
         size = frame.image.size
         bits = np.unpackbits(_unpack(notes["mask"], "u1"), count=size)
         mask: Mask = bits.reshape(frame.shape).astype(bool)
         stored = notes.get("scan")
         scan = None if stored is None else _scan(stored, mask)
+        if notes["noise"] not in get_args(NoiseModel):
+            raise ValueError(notes["noise"])
         return Measurement(frame.image, mask, frame.pixel_size_nm, notes["noise"], scan, frame.name)
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise InputError(f"The mask stored in {file_name} is damaged; pass the mask as a file of its own.") from error

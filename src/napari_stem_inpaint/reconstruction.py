@@ -124,20 +124,26 @@ def reconstruct(
     """Return the last image of :func:`iterate` with its scores and recipe. Same arguments, same errors."""
     p = params or ReconstructionParams()
     *_, last = iterate(measurement, p, reference=reference, denoiser=denoiser)
-    return finish(measurement, p, last, reference)
+    return finish(measurement, p, last, reference=reference, denoiser=denoiser)
 
 
 def finish(
-    measurement: Measurement, params: ReconstructionParams, last: Iterate, reference: Frame | npt.ArrayLike | None = None
+    measurement: Measurement,
+    params: ReconstructionParams,
+    last: Iterate,
+    *,
+    reference: Frame | npt.ArrayLike | None = None,
+    denoiser: DenoiserLike | None = None,
 ) -> Reconstruction:
-    """Turn the last iterate into a Reconstruction."""
+    """Turn the last iterate into a Reconstruction; the other arguments are those that :func:`iterate` got."""
     scores = dict(last.scores)
     if reference is not None:
         scores |= evaluate(last.image, reference=reference.image if isinstance(reference, Frame) else reference, mask=measurement.mask)
-    return Reconstruction(last.image, measurement.pixel_size_nm, f"{measurement.name} reconstructed", recipe(measurement, params, last), scores)
+    made = _recipe(measurement, params, last, denoiser)
+    return Reconstruction(last.image, measurement.pixel_size_nm, f"{measurement.name} reconstructed", made, scores)
 
 
-def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate) -> dict[str, Any]:
+def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate, denoiser: DenoiserLike | None) -> dict[str, Any]:
     """Return, ready for JSON, what it takes to make the result again, and how it went."""
     made: dict[str, Any] = {
         "program": "napari-stem-inpaint",
@@ -148,8 +154,10 @@ def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate
         "noise": measurement.noise,
         "outcome": last.stage,
     }
-    if params.solver == "hqs":
+    if params.solver == "hqs" and denoiser is None:
         made["checkpoint_sha256"] = hashlib.sha256(find_checkpoint(params.checkpoint).read_bytes()).hexdigest()
+    elif params.solver == "hqs":
+        made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made
 
 
@@ -180,8 +188,7 @@ class _Run:
             image = torch.as_tensor(cubic(values, self.measurement.mask), device=self.device)
             yield self._iterate(image, self.total, 0.0, "cubic interpolation")
         else:
-            with torch.no_grad():
-                steps = self._solve()
+            steps = self._solve()
             while True:
                 with torch.no_grad():  # around the step, not around the yield: it would leak into the consumer
                     step = next(steps, None)

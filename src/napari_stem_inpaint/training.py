@@ -17,8 +17,8 @@ from .denoisers.networks import SIZES, DRUNet
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .params import SimulationParams, TrainingParams
-from .simulate import simulate
-from .simulate.training_scenes import training_batch
+from .simulation import simulate
+from .simulation.training_scenes import training_batch
 
 WARM_UP = 200
 VALIDATION_SIGMAS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)

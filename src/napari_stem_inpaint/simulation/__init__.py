@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..frames import Frame, Measurement, Scan
 from ..params import AcquisitionParams, SimulationParams
 
-MARGIN_NM = 1.2  # the probe's tails beyond it carry less than 1e-4 of a column
+MARGIN_NM = 1.2  # at 200 kV and 25 mrad, the Airy tails beyond it carry 0.9 % of a column
 
 
 def simulate(params: SimulationParams | None = None) -> Frame:

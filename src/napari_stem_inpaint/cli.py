@@ -1,0 +1,267 @@
+"""The command ``stem-inpaint``. Its options are the fields of the parameter models; it computes nothing itself."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from . import __version__
+from .errors import InputError, StemInpaintError, sentence
+from .params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+
+P = TypeVar("P", bound=Params)
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, 2 for bad input, 1 for a failed computation, 130 when interrupted."""
+    from pydantic import ValidationError
+
+    options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("stem-inpaint: stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except (StemInpaintError, ValidationError, MemoryError) as error:
+        print(f"stem-inpaint: {sentence(error)}", file=sys.stderr)
+        return FAILED if _failed(error) else BAD_INPUT
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _failed(error: Exception) -> bool:
+    from .errors import SolverError
+
+    return isinstance(error, (SolverError, MemoryError))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+# --- options from the models
+
+
+def add_options(parser: argparse.ArgumentParser, model: type[Params]) -> None:
+    """Add an option for every field of ``model``, with its default, choices, unit and effect."""
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        default = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        text = f"{field.description} [{default}{' ' + unit if unit else ''}]".replace("%", "%%")
+        keywords: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
+        kind: Any = field.annotation
+        if kind is bool:
+            keywords["action"] = argparse.BooleanOptionalAction
+        elif get_origin(kind) is Literal:
+            keywords["choices"] = get_args(kind)
+        elif get_origin(kind) is tuple:
+            keywords |= {"nargs": len(get_args(kind)), "type": int, "metavar": ("ROWS", "COLUMNS")}
+        else:
+            keywords |= {"type": kind, "metavar": (unit or kind.__name__).upper() if kind is not str else "NAME"}
+        parser.add_argument("--" + name.replace("_", "-"), **keywords)
+
+
+def collect(options: argparse.Namespace, model: type[P]) -> P:
+    """Build ``model`` from the options that were given; the others keep the model's defaults."""
+    return model.model_validate({k: v for k, v in vars(options).items() if k in model.model_fields})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("stem-inpaint", description="Simulate, subsample, reconstruct and judge STEM images.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str, *models: type[Params]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        for model in models:
+            add_options(sub, model)
+        return sub
+
+    out: dict[str, Any] = {"type": Path, "required": True, "metavar": "FILE"}
+    index: dict[str, Any] = {"type": int, "metavar": "N", "help": "which image of a file that holds several, from 0"}
+
+    sub = command("simulate", _simulate, "simulate a frame of a crystal", SimulationParams)
+    sub.add_argument("--out", **out, help="frame to write (.tif, .npy)")
+
+    sub = command("scan", _scan, "choose the positions to measure", ScanParams)
+    sub.add_argument("--shape", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), required=True, help="size of the frame, px")
+    sub.add_argument("--out", **out, help="mask (.tif, .png, .npy) or positions in order (.csv) to write")
+
+    sub = command("acquire", _acquire, "measure a frame at the positions of a scan", AcquisitionParams)
+    sub.add_argument("frame", type=Path, help="frame file")
+    sub.add_argument("--index", **index)
+    sub.add_argument("--scan", type=Path, required=True, metavar="FILE", help="mask or positions")
+    sub.add_argument("--out", **out, help="measurement to write (.tif)")
+
+    sub = command("reconstruct", _reconstruct, "compute the positions that were not measured", ReconstructionParams)
+    sub.add_argument("measurement", type=Path, help="file with the measured values")
+    sub.add_argument("--index", **index)
+    sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions; needed unless `acquire` wrote the measurement")
+    sub.add_argument("--reference", type=Path, metavar="FILE", help="true frame, to score against")
+    sub.add_argument("--out", **out, help="reconstruction to write (.tif)")
+
+    sub = command("evaluate", _evaluate, "score an image against its reference")
+    sub.add_argument("image", type=Path, help="image file")
+    sub.add_argument("--reference", type=Path, required=True, metavar="FILE", help="true frame")
+    sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions, to score the unmeasured part alone")
+
+    sub = command("train", _train, "train a denoiser on simulated frames; the same command again resumes", TrainingParams)
+    sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
+
+    sub = command("checkpoints", _checkpoints, "list the installed checkpoints, or describe one")
+    sub.add_argument("name", nargs="?", help="name or file of a checkpoint to describe")
+
+    sub = command("demo", _demo, "reconstruct the sample measurement in napari")
+    sub.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="where pictures and files go without a window [demo]")
+    sub.add_argument("--headless", action="store_true", help="close the window at the end and keep pictures of it")
+    return parser
+
+
+# --- the commands
+
+
+def _check_out(path: Path, *suffixes: str) -> None:
+    """Refuse before computing what could not be written after."""
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"--out must end in {' or '.join(suffixes)}, but it is {path.name!r}.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; make it first.")
+
+
+def _one_frame(path: Path, index: int | None = None) -> Any:
+    from .io import read
+
+    frames = read(path)
+    if index is None and len(frames) > 1:
+        raise InputError(f"{path.name} holds {len(frames)} images; choose one with --index 0…{len(frames) - 1}.")
+    if not 0 <= (index or 0) < len(frames):
+        raise InputError(f"{path.name} holds {len(frames)} images, so --index must be 0…{len(frames) - 1}, but it is {index}.")
+    return frames[index or 0]
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from .io import write_frame
+    from .simulation import simulate
+
+    params = collect(options, SimulationParams)
+    _check_out(options.out, ".tif", ".tiff", ".npy")
+    write_frame(options.out, simulate(params))
+
+
+def _scan(options: argparse.Namespace) -> None:
+    from .io import write_scan
+    from .scans import make_scan
+
+    _check_out(options.out, ".tif", ".tiff", ".png", ".npy", ".csv")
+    write_scan(options.out, make_scan(tuple(options.shape), collect(options, ScanParams)))
+
+
+def _acquire(options: argparse.Namespace) -> None:
+    from .io import read_scan, write_measurement
+    from .simulation import acquire
+
+    params = collect(options, AcquisitionParams)
+    _check_out(options.out, ".tif", ".tiff")
+    frame = _one_frame(options.frame, options.index)
+    write_measurement(options.out, acquire(frame, read_scan(options.scan, frame.shape), params))
+
+
+def _reconstruct(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from .io import read_measurement, write_reconstruction
+
+    params = collect(options, ReconstructionParams)
+    _check_out(options.out, ".tif", ".tiff")
+    measurement = read_measurement(options.measurement, options.mask, index=options.index)
+    reference = None if options.reference is None else _one_frame(options.reference)
+
+    from .reconstruction import finish, iterate
+
+    with tqdm(disable=None, bar_format="{l_bar}{bar}| {postfix}") as bar:
+        for last in iterate(measurement, params, reference=reference):
+            bar.total = last.total
+            sre = f", SRE {last.scores['sre_db']:.2f} dB" if last.scores else ""
+            bar.set_postfix_str(f"{last.stage}{sre}", refresh=False)
+            bar.update(last.index - bar.n)
+    result = finish(measurement, params, last, reference=reference)
+    write_reconstruction(options.out, result)
+    print(last.stage)
+    _print_scores(result.scores)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .io import read_scan
+    from .metrics import evaluate
+
+    frame = _one_frame(options.image)
+    mask = None if options.mask is None else read_scan(options.mask, frame.shape).mask
+    _print_scores(evaluate(frame.image, reference=_one_frame(options.reference).image, mask=mask))
+
+
+def _print_scores(scores: Any) -> None:
+    for name, value in scores.items():
+        print(f"{name:22} {value:.4f}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    import shlex
+
+    from tqdm import tqdm
+
+    params = collect(options, TrainingParams)
+
+    from .training import train
+
+    given = params.model_dump(exclude_defaults=True)
+    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
+    command = shlex.join(["stem-inpaint", "train", *flags, "--out", options.out.name])
+    smooth = 0.0
+    with tqdm(total=100, disable=None, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+        steps = train(params, options.out, command)
+        try:
+            for n, step in enumerate(steps):
+                smooth = step.loss if n == 0 else 0.99 * smooth + 0.01 * step.loss
+                bar.set_postfix_str(f"step {step.index}, error / noise {smooth:.2f} dB", refresh=False)
+                bar.update(100 * step.progress - bar.n)
+        finally:
+            steps.close()
+    _describe(options.out)
+
+
+def _checkpoints(options: argparse.Namespace) -> None:
+    from .denoisers.checkpoint import find_checkpoint, installed, read_card
+
+    if options.name:
+        _describe(find_checkpoint(options.name))
+        return
+    for name, path in installed().items():
+        print(f"{name}: {read_card(path).description}")
+
+
+def _describe(path: Path) -> None:
+    import hashlib
+
+    from .denoisers.checkpoint import read_card
+
+    print(read_card(path).model_dump_json(indent=2))
+    print(f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from .gui.demo import run_demo
+
+    _print_scores(run_demo(options.out, options.headless))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

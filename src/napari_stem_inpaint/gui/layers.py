@@ -1,0 +1,177 @@
+"""Values as napari layers: the only code that adds or updates layers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frames import Frame, Measurement, PixelSize, Reconstruction
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+LayerData = tuple[npt.NDArray[Any], dict[str, Any], str]
+KEY = "stem_inpaint"  # our entry in a layer's metadata
+PERCENTILES = (0.1, 99.9)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image ``(Y, X)`` lies in the viewer's world, and in which unit."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    units: tuple[str, str] = ("pixel", "pixel")
+    translate: tuple[float, float] = (0.0, 0.0)
+    axis_labels: tuple[str, str] = ("y", "x")
+
+    @classmethod
+    def of_pixel_size(cls, pixel_size_nm: PixelSize) -> Place:
+        """Return the place of an image at the origin."""
+        return cls() if pixel_size_nm is None else cls(pixel_size_nm, ("nm", "nm"))
+
+    @classmethod
+    def of_layer(cls, layer: Layer) -> Place:
+        """Return the place of the last two axes of ``layer``."""
+        labels = tuple(layer.axis_labels[-2:])
+        return cls(
+            _two(layer.scale),
+            (str(layer.units[-2]), str(layer.units[-1])),
+            _two(layer.translate),
+            ("y", "x") if labels == ("-2", "-1") else (labels[0], labels[1]),
+        )
+
+    def keywords(self) -> dict[str, Any]:
+        """Return what napari's ``add_image`` takes."""
+        return {"scale": self.scale, "units": self.units, "translate": self.translate, "axis_labels": self.axis_labels}
+
+
+def pixel_size_of(layer: Layer) -> PixelSize:
+    """Return the pixel size ``(y, x)`` in nm, or None where the layer's unit is no length."""
+    units = layer.units[-2:]
+    if not all(unit.is_compatible_with("nm") for unit in units):
+        return None
+    y, x = (abs(s) * float((1 * unit).to("nm").magnitude) for s, unit in zip(_two(layer.scale), units, strict=True))
+    return y, x
+
+
+def notes_of(layer: Layer) -> Mapping[str, Any]:
+    """Return what this plugin noted on ``layer``: its role, the set it belongs to, its noise model and truth."""
+    notes = layer.metadata.get(KEY, {})
+    return notes if isinstance(notes, Mapping) else {}
+
+
+def contrast(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Return contrast limits: percentiles of the finite ``values``, widened where they are all equal."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(finite, PERCENTILES))
+    if not high > low:
+        low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def frame_layer(
+    frame: Frame, place: Place | None = None, limits: tuple[float, float] | None = None, notes: Mapping[str, Any] | None = None
+) -> LayerData:
+    """Return a frame as an image layer."""
+    keywords = {
+        "name": frame.name,
+        "contrast_limits": limits or contrast(frame.image),
+        "metadata": {**frame.metadata, KEY: {"role": "frame", "id": uuid.uuid4().hex, **(notes or {})}},
+        **(place or Place.of_pixel_size(frame.pixel_size_nm)).keywords(),
+    }
+    return frame.image, keywords, "image"
+
+
+def measurement_layers(
+    measurement: Measurement, place: Place | None = None, truth: str | None = None, plane: tuple[int, ...] = ()
+) -> tuple[LayerData, LayerData]:
+    """Return a measurement as a mask layer and an image layer that know of each other.
+
+    ``truth`` is the "id" of the frame layer it was taken from, ``plane`` the place in the stack if that is one.
+    """
+    place = place or Place.of_pixel_size(measurement.pixel_size_nm)
+    shared = {"set": uuid.uuid4().hex, "name": measurement.name}
+    mask = {
+        "name": f"{measurement.name} mask",
+        "opacity": 0.4,
+        "visible": False,
+        "metadata": {KEY: {"role": "mask", **shared}},
+        **place.keywords(),
+    }
+    measured = {
+        "name": f"{measurement.name} measured",
+        "contrast_limits": contrast(measurement.values[measurement.mask]),
+        "metadata": {KEY: {"role": "measured", "noise": measurement.noise, "truth": truth, "plane": plane, **shared}},
+        **place.keywords(),
+    }
+    # A copy: napari views a bool array as uint8, and painting would change the measurement.
+    return (measurement.mask.astype(np.uint8), mask, "labels"), (measurement.values.copy(), measured, "image")
+
+
+class Layers:
+    """Adds this plugin's layers to a viewer, and keeps the layer of one running reconstruction up to date."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._result: Layer | None = None
+        self._keywords: dict[str, Any] = {}
+
+    def add_frame(self, frame: Frame) -> Layer:
+        """Add a frame."""
+        return self._add(frame_layer(frame))
+
+    def add_measurement(self, measurement: Measurement, source: Layer, place: Place, plane: tuple[int, ...] = ()) -> None:
+        """Add mask and measured image, taken from the frame in ``source``."""
+        if source in self._viewer.layers and "id" not in notes_of(source):
+            source.metadata[KEY] = {**notes_of(source), "role": "frame", "id": uuid.uuid4().hex}
+        for data in measurement_layers(measurement, place, notes_of(source).get("id"), plane):
+            self._add(data)
+
+    def begin_result(self, measurement: Measurement, place: Place, notes: Mapping[str, Any]) -> None:
+        """Prepare for the iterates of a new reconstruction."""
+        self._result = None
+        self._keywords = {
+            "name": f"{measurement.name} reconstructed",
+            "contrast_limits": contrast(measurement.values[measurement.mask]),
+            "metadata": {KEY: {"role": "reconstruction", "of": notes.get("set"), "unfinished": True}},
+            **place.keywords(),
+        }
+
+    def show_iterate(self, image: npt.NDArray[np.float32]) -> bool:
+        """Show ``image`` in the result layer; return False, and leave it, where the user has deleted that layer."""
+        if self._result is None:
+            self._result = self._add((image, self._keywords, "image"))
+            return True
+        if self._result not in self._viewer.layers:
+            return False
+        self._result.data = image
+        return True
+
+    def show_result(self, result: Reconstruction) -> None:
+        """Show the final image, with its recipe; a layer that was deleted meanwhile is added again."""
+        if not self.show_iterate(result.image):
+            self._result = self._add((result.image, self._keywords, "image"))
+        assert self._result is not None
+        notes = {key: value for key, value in notes_of(self._result).items() if key != "unfinished"}
+        self._result.metadata = {KEY: notes, "recipe": dict(result.recipe), "scores": dict(result.scores)}
+
+    def leave_result(self) -> None:
+        """Name the layer of a reconstruction that did not finish accordingly."""
+        if self._result is not None and self._result in self._viewer.layers:
+            self._result.name = f"{self._result.name} (unfinished)"
+
+    def _add(self, data: LayerData) -> Layer:
+        array, keywords, kind = data
+        return self._viewer.add_labels(array, **keywords) if kind == "labels" else self._viewer.add_image(array, **keywords)
+
+
+def _two(values: Any) -> tuple[float, float]:
+    return float(values[-2]), float(values[-1])

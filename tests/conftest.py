@@ -1,0 +1,16 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real files, which is not part of the repository; the test is skipped where it is absent."""
+    told = os.environ.get("STEM_INPAINT_TEST_DATA")
+    folder = Path(told) if told else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not (folder / "files").is_dir():
+        pytest.skip("real microscope files are not here; set STEM_INPAINT_TEST_DATA to their folder")
+    return folder
