@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -274,15 +275,11 @@ class _Run:
         return _Prior(float(width), noise, sigma)
 
     def _starts(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
-        return fourier_sparse(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick)
+        for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick):
+            yield image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
     def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
-        if self.params.solver == "gp":
-            return gaussian_process(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick)
-        starts = self._starts(mask, prior)
-        for _ in range(rounds):
-            next(starts)
-        return next(starts)
+        return next(islice(self._starts(mask, prior), rounds, None))
 
     def _steps(
         self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: Iterator[float]

@@ -98,14 +98,14 @@ def train(params: TrainingParams, out: Path, command: str = "") -> Iterator[Trai
             state.elapsed_s = time.monotonic() - started
             saved = time.monotonic() - last_save > params.save_every_s
             if saved:
-                _save(state, params, beside)
                 save_checkpoint(out, state.average, _card(params, state, out, command, {}))
+                _save(state, params, beside)
                 last_save, saved_at = time.monotonic(), state.step
             yield TrainingStep(state.step, progress, loss, state.elapsed_s, saved)
     finally:
         if saved_at != state.step or not beside.exists():
-            _save(state, params, beside)
             save_checkpoint(out, state.average, _card(params, state, out, command, {}))
+            _save(state, params, beside)
     gains = validate(_denoiser(state, params, device))
     save_checkpoint(out, state.average, _card(params, state, out, command, gains))
 

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from ..errors import CheckpointError
 
+FILTER_PX = 9  # side of the high-pass filters
+
 
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
@@ -43,7 +45,7 @@ class DRUNet(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
         pairs = list(zip(channels[:-1], channels[1:], strict=True))
-        self.contrast = nn.Parameter(torch.randn(contrasts, 1, 9, 9) / 9)
+        self.contrast = nn.Parameter(torch.randn(contrasts, 1, FILTER_PX, FILTER_PX) / FILTER_PX)
         self.head = nn.Conv2d(2 + contrasts, channels[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(
             nn.Sequential(*(_Residual(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
@@ -66,7 +68,7 @@ class DRUNet(nn.Module):
         s = sigma.view(-1, 1, 1, 1)
         with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
             kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
-            contrast = torch.asinh(F.conv2d(F.pad(x, (4, 4, 4, 4), mode="reflect"), kernels) / s)  # (B, contrasts, Y', X')
+            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)  # (B, contrasts, Y', X')
         level = torch.log10(s).expand_as(x) / 2 + 1
         h = self.head(torch.cat([x - 0.5, level, contrast], 1).contiguous(memory_format=torch.channels_last))
         skips = []
@@ -82,7 +84,7 @@ class DRUNet(nn.Module):
 def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
     """Pad bottom and right by reflection to multiples of ``stride``, repeatedly where the image is smaller than the pad."""
     for axis, side in ((3, x.shape[3]), (2, x.shape[2])):
-        target = max(math.ceil(side / stride) * stride, 2 * stride)
+        target = max(math.ceil(side / stride) * stride, 2 * stride, FILTER_PX - 1)
         while x.shape[axis] < target:
             step = min(target - x.shape[axis], x.shape[axis] - 1)
             if step == 0:  # one pixel: nothing to reflect

@@ -91,7 +91,11 @@ def frame_layer(
 
 
 def measurement_layers(
-    measurement: Measurement, place: Place | None = None, truth: str | None = None, plane: tuple[int, ...] = ()
+    measurement: Measurement,
+    place: Place | None = None,
+    limits: tuple[float, float] | None = None,
+    truth: str | None = None,
+    plane: tuple[int, ...] = (),
 ) -> tuple[LayerData, LayerData]:
     """Return a measurement as a mask layer and an image layer that know of each other.
 
@@ -108,7 +112,7 @@ def measurement_layers(
     }
     measured = {
         "name": f"{measurement.name} measured",
-        "contrast_limits": contrast(measurement.values[measurement.mask]),
+        "contrast_limits": limits or contrast(measurement.values[measurement.mask]),
         "metadata": {KEY: {"role": "measured", "noise": measurement.noise, "truth": truth, "plane": plane, **shared}},
         **place.keywords(),
     }
@@ -129,20 +133,23 @@ class Layers:
         return self._add(frame_layer(frame))
 
     def add_measurement(self, measurement: Measurement, source: Layer, place: Place, plane: tuple[int, ...] = ()) -> None:
-        """Add mask and measured image, taken from the frame in ``source``."""
-        if source in self._viewer.layers and "id" not in notes_of(source):
-            source.metadata[KEY] = {**notes_of(source), "role": "frame", "id": uuid.uuid4().hex}
-        for data in measurement_layers(measurement, place, notes_of(source).get("id"), plane):
+        """Add mask and measured image, taken from the frame in ``source``; they share its contrast where it is one of ours."""
+        ours = notes_of(source).get("role") == "frame" and not plane
+        limits = _two(source.contrast_limits) if ours else None
+        if "id" not in notes_of(source):
+            source.metadata[KEY] = {"role": "frame", "id": uuid.uuid4().hex}
+        for data in measurement_layers(measurement, place, limits, notes_of(source)["id"], plane):
             self._add(data)
 
-    def begin_result(self, measurement: Measurement, place: Place, notes: Mapping[str, Any]) -> None:
-        """Prepare for the iterates of a new reconstruction."""
+    def begin_result(self, measurement: Measurement, source: Layer) -> None:
+        """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""
+        notes = notes_of(source)
         self._result = None
         self._keywords = {
             "name": f"{measurement.name} reconstructed",
-            "contrast_limits": contrast(measurement.values[measurement.mask]),
+            "contrast_limits": _two(source.contrast_limits) if "set" in notes else contrast(measurement.values[measurement.mask]),
             "metadata": {KEY: {"role": "reconstruction", "of": notes.get("set"), "unfinished": True}},
-            **place.keywords(),
+            **Place.of_layer(source).keywords(),
         }
 
     def show_iterate(self, image: npt.NDArray[np.float32]) -> bool:
@@ -163,10 +170,12 @@ class Layers:
         notes = {key: value for key, value in notes_of(self._result).items() if key != "unfinished"}
         self._result.metadata = {KEY: notes, "recipe": dict(result.recipe), "scores": dict(result.scores)}
 
-    def leave_result(self) -> None:
-        """Name the layer of a reconstruction that did not finish accordingly."""
-        if self._result is not None and self._result in self._viewer.layers:
-            self._result.name = f"{self._result.name} (unfinished)"
+    def leave_result(self) -> bool:
+        """Name the layer of a reconstruction that did not finish accordingly; return whether there is one."""
+        if self._result is None or self._result not in self._viewer.layers:
+            return False
+        self._result.name = f"{self._result.name} (unfinished)"
+        return True
 
     def _add(self, data: LayerData) -> Layer:
         array, keywords, kind = data

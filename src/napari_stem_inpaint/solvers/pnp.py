@@ -46,7 +46,8 @@ def replace_step(y: torch.Tensor, mask: torch.Tensor, noise: float) -> DataStep:
     """
 
     def step(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        return x + mask * (y - x) / (1 + WEIGHT * (noise / sigma) ** 2)
+        u = x + mask * (y - x) / (1 + WEIGHT * (noise / sigma) ** 2)
+        return u if noise else torch.where(mask > 0, y, u)
 
     return step
 

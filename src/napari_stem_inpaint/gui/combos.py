@@ -1,0 +1,162 @@
+"""Choices that follow the world: the viewer's layers, the installed checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+SUFFIX = ".safetensors"
+FROM_FILE = "\0file"
+
+
+def is_grey_image(layer: Layer) -> bool:
+    """Whether ``layer`` holds one number per pixel, in one resolution, and at least two axes."""
+    return isinstance(layer, Image) and not layer.rgb and not layer.multiscale and layer.ndim >= 2
+
+
+def is_mask(layer: Layer) -> bool:
+    """Whether ``layer`` could say which positions were measured."""
+    return is_grey_image(layer) or (isinstance(layer, Labels) and not layer.multiscale and layer.ndim >= 2)
+
+
+def plane_shown(viewer: Viewer, layer: Layer) -> tuple[int, ...]:
+    """Return the indices of the plane of ``layer`` that the viewer shows; empty for a single image."""
+    if layer.ndim <= 2:
+        return ()
+    place = layer.world_to_data(np.asarray(viewer.dims.point)[-layer.ndim :])[:-2]
+    return tuple(int(np.clip(round(float(k)), 0, n - 1)) for k, n in zip(place, layer.data.shape, strict=False))
+
+
+def array_of(layer: Layer, plane: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return the image ``(Y, X)`` at ``plane`` of ``layer``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        return np.asarray(layer.data[plane] if plane else layer.data)
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"The layer {layer.name} cannot be read ({error}); open its file again.") from error
+
+
+def plane_name(layer: Layer, plane: tuple[int, ...]) -> str:
+    """Return "name [3/10]" for a plane of a stack, and the layer's name for a single image."""
+    return str(layer.name) + "".join(f" [{k + 1}/{n}]" for k, n in zip(plane, layer.data.shape, strict=False))
+
+
+class LayerCombo(QComboBox):
+    """Chooses one of the viewer's layers that ``accepts`` likes, or none ("empty")."""
+
+    chosen = Signal()  # by the user, or because layers came or went
+
+    def __init__(self, viewer: Viewer, accepts: Callable[[Layer], bool], empty: str) -> None:
+        super().__init__()
+        self._viewer, self._accepts, self._empty = viewer, accepts, empty
+        self._layers: list[Layer] = []
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        events = viewer.layers.events
+        follow(self, self._on_layers_changed, events.inserted, events.removed, events.reordered, events.renamed)
+        self.currentIndexChanged.connect(self._on_index_changed)
+        self._on_layers_changed()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """What there is to choose from, newest last."""
+        return list(self._layers)
+
+    def layer(self) -> Layer | None:
+        """Return the chosen layer."""
+        index = self.currentIndex() - 1
+        return self._layers[index] if 0 <= index < len(self._layers) else None
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose ``layer``, or none."""
+        self.setCurrentIndex(0 if layer is None else self._layers.index(layer) + 1)
+
+    def _on_layers_changed(self, event: object = None) -> None:
+        before = self.layer()
+        self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
+        self.blockSignals(True)
+        self.clear()
+        self.addItems([self._empty, *(layer.name for layer in self._layers)])
+        self.choose(before if before in self._layers else None)
+        self.blockSignals(False)
+        self._on_index_changed()
+
+    def _on_index_changed(self, index: int = 0) -> None:
+        self.setToolTip(self.currentText())
+        self.chosen.emit()
+
+
+def follow(owner: QObject, slot: Callable[..., None], *emitters: Any) -> None:
+    """Connect napari's ``emitters`` to ``slot`` for as long as ``owner`` lives."""
+    for emitter in emitters:
+        emitter.connect(slot)
+
+    def forget() -> None:
+        for emitter in emitters:
+            emitter.disconnect(slot)
+
+    owner.destroyed.connect(forget)
+
+
+def installed_checkpoints() -> list[str]:
+    """Return the names of the checkpoints that came with the package, without loading PyTorch."""
+    folder = resources.files("napari_stem_inpaint") / "denoisers" / "checkpoints"
+    return sorted(file.name.removesuffix(SUFFIX) for file in folder.iterdir() if file.name.endswith(SUFFIX)) if folder.is_dir() else []
+
+
+def has_checkpoint(name: str) -> bool:
+    """Whether ``name`` is installed or is a file."""
+    return name in installed_checkpoints() or Path(name).is_file()
+
+
+class CheckpointChoice(ComboBox):
+    """The installed checkpoints, and any .safetensors file."""
+
+    def __init__(self, value: str) -> None:
+        self._names = list(dict.fromkeys([value, *installed_checkpoints()]))
+        super().__init__(value=value, choices=self._labelled())
+        self._last = value
+        self.changed.connect(self._on_changed)
+
+    @property
+    def value(self) -> str:
+        """Name of an installed checkpoint, or a file."""
+        return str(super().value)
+
+    @value.setter
+    def value(self, value: str) -> None:
+        if value != FROM_FILE and value not in self._names:
+            self._names.append(value)
+            self.choices = self._labelled()
+        ComboBox.value.fset(self, value)
+
+    def _labelled(self) -> list[tuple[str, str]]:
+        return [*((Path(name).name.removesuffix(SUFFIX), name) for name in self._names), ("From file…", FROM_FILE)]
+
+    def _on_changed(self, value: str) -> None:
+        if value != FROM_FILE:
+            self._last = value
+            return
+        path, _ = QFileDialog.getOpenFileName(self.native, "Open a checkpoint", "", f"Checkpoint (*{SUFFIX})")
+        self.value = path or self._last

@@ -1,0 +1,107 @@
+"""How far a reconstruction is, how long it takes, and how good it is, in words."""
+
+from __future__ import annotations
+
+import time
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar
+
+from ..frames import Iterate, Reconstruction
+
+NAMES = {
+    "sre_db": "SRE {:.1f} dB",
+    "sre_unmeasured_db": "unmeasured positions {:.1f} dB",
+    "sre_mean_removed_db": "mean removed {:.1f} dB",
+    "psnr_db": "PSNR {:.1f} dB",
+    "ssim": "SSIM {:.4f}",
+}
+
+
+class Progress(QProgressBar):
+    """A bar that says step, time so far and time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step: Iterate | None = None
+        self._seconds = 0.0  # without pauses
+        self._since: float | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(500)
+        self._timer.timeout.connect(self._on_timeout)
+        self.setTextVisible(True)
+        self.reset_bar()
+
+    def reset_bar(self) -> None:
+        """Show that nothing runs."""
+        self.setRange(0, 1)
+        self.setValue(0)
+        self.setFormat("")
+
+    def start(self) -> None:
+        """Begin to count the time of a new run."""
+        self.step, self._seconds, self._since = None, 0.0, time.monotonic()
+        self.setRange(0, 0)
+        self._timer.start()
+        self._on_timeout()
+
+    def hold(self, paused: bool) -> None:
+        """Stop or go on counting."""
+        self._seconds, self._since = self.seconds, None if paused else time.monotonic()
+        self._on_timeout()
+
+    def show_step(self, iterate: Iterate) -> None:
+        """Show the step of ``iterate``."""
+        self.step = iterate
+        self.setRange(0, iterate.total)
+        self.setValue(iterate.index)
+        self._on_timeout()
+
+    def finish(self) -> None:
+        """Show that everything is done."""
+        self.setRange(0, 1)
+        self.setValue(1)
+        self.setFormat(f"done in {clock(self.seconds)}")
+        self.step = None
+
+    def rest(self) -> None:
+        """Stop counting."""
+        self._seconds, self._since = self.seconds, None
+        self._timer.stop()
+        if self.maximum() == 0:
+            self.reset_bar()
+
+    @property
+    def seconds(self) -> float:
+        """Time of the run so far, without pauses."""
+        return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def place(self) -> str:
+        """Return "step 3 of 20"."""
+        return "the beginning" if self.step is None else f"step {self.step.index} of {self.step.total}"
+
+    def _on_timeout(self) -> None:
+        paused = "paused, " if self._since is None else ""
+        if self.step is None:
+            self.setFormat(f"{paused}{clock(self.seconds)}")
+            return
+        left = self.seconds / max(1, self.step.index) * (self.step.total - self.step.index)
+        self.setFormat(f"{paused}{self.place()}, {clock(self.seconds)}, about {clock(left)} left")
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as "8 s" or "2 min 05 s"."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+def in_words(what: Iterate | Reconstruction, last: Iterate | None = None) -> str:
+    """Return one sentence on how good ``what`` is, and what the solver is at or did; ``last`` is a result's last iterate."""
+    if isinstance(what, Iterate):
+        stage, last = what.stage, what
+    else:
+        stage = str(what.recipe.get("outcome", "done"))
+    figures = [text.format(what.scores[name]) for name, text in NAMES.items() if name in what.scores]
+    if not figures and last is not None and last.residual > 0:
+        figures = [f"error at withheld positions {last.residual:.4g} (RMS)"]
+    return f"{stage[:1].upper()}{stage[1:]}{': ' if figures else ''}{', '.join(figures)}."

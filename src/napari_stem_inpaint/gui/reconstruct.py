@@ -1,0 +1,206 @@
+"""The widget "Reconstruct": choose layers, run, watch, judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
+
+from ..errors import InputError
+from ..frames import Iterate, Measurement, Reconstruction, as_image
+from ..params import ReconstructionParams
+from . import jobs
+from .combos import CheckpointChoice, LayerCombo, array_of, follow, has_checkpoint, is_grey_image, is_mask, plane_name, plane_shown
+from .forms import ParamsForm
+from .layers import Layers, notes_of, pixel_size_of
+from .panel import Panel
+from .progress import Progress, in_words
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+SHOWN = ("solver", "checkpoint", "start", "iterations")
+ONLY_PLUG_AND_PLAY = ("checkpoint", "iterations", "data_step", "equivariant", "sigma_start", "sigma_end")
+NOT_ITERATED = ("start", "withheld")  # unused by plain interpolation
+
+
+class ReconstructWidget(Panel):
+    """Reconstructs a measured layer while showing every iterate."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__("Run", "Reconstruct the measured image; every iterate is shown.")
+        self._viewer = napari_viewer
+        self.layers = Layers(napari_viewer)
+        self.measured = LayerCombo(napari_viewer, is_grey_image, "choose an image")
+        self.mask = LayerCombo(napari_viewer, is_mask, "choose a mask")
+        self.truth = LayerCombo(napari_viewer, is_grey_image, "unknown")
+        checkpoint = CheckpointChoice(ReconstructionParams.model_fields["checkpoint"].default)
+        self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls={"checkpoint": checkpoint})
+        self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
+        self.progress = Progress()
+        self._build()
+        self.measured.chosen.connect(self._on_measured_chosen)
+        for signal in (self.mask.chosen, self.truth.chosen, self.form.changed):
+            signal.connect(self._on_choice)
+        self.run_button.clicked.connect(self._on_run)
+        self.pause_button.clicked.connect(self._on_pause)
+        self.cancel_button.clicked.connect(self._on_cancel)
+        self.runner.stepped.connect(self._on_stepped)
+        self.runner.returned.connect(self._on_returned)
+        self.runner.failed.connect(self._on_failed)
+        self.runner.cancelled.connect(self._on_cancelled)
+        self.runner.ended.connect(self._on_ended)
+        follow(self, self._on_layer_added, napari_viewer.layers.events.inserted)
+        follow(self, self._on_choice, napari_viewer.dims.events.current_step)
+        self._on_layer_added()
+
+    def _build(self) -> None:
+        chooser = QWidget()
+        form = QFormLayout(chooser)
+        form.setContentsMargins(0, 0, 0, 0)
+        for label, combo, tip in (
+            ("Measured", self.measured, "The measured image; what it holds at unmeasured positions is ignored."),
+            ("Mask", self.mask, "Where it was measured: Labels or image, non-zero = measured."),
+            ("Truth", self.truth, "The true image, if known; only used for scores."),
+        ):
+            form.addRow(label, combo)
+            combo.setAccessibleName(label)
+            combo.setAccessibleDescription(tip)
+            form.labelForField(combo).setToolTip(tip)
+        self.add_group("Layers", chooser)
+        self.add_group("Reconstruction", self.form)
+        self.buttons.addWidget(self.pause_button)
+        self.buttons.addWidget(self.cancel_button)
+        self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
+
+    def _on_layer_added(self, event: object = None) -> None:
+        measured = [layer for layer in self.measured.layers if notes_of(layer).get("role") == "measured"]
+        if measured and not self.runner.running:
+            self.measured.choose(measured[-1])
+        self._on_measured_chosen()
+
+    def _on_measured_chosen(self) -> None:
+        """Choose the mask and the truth that belong to the measured layer, where it says so."""
+        layer = self.measured.layer()
+        notes = {} if layer is None else notes_of(layer)
+        if notes.get("set"):
+            self._choose_partner(self.mask, "mask", "set", notes["set"])
+        if notes.get("truth"):
+            self._choose_partner(self.truth, "frame", "id", notes["truth"])
+        self._on_choice()
+
+    @staticmethod
+    def _choose_partner(combo: LayerCombo, role: str, key: str, value: str) -> None:
+        for layer in combo.layers:
+            if notes_of(layer).get("role") == role and notes_of(layer).get(key) == value:
+                combo.choose(layer)
+
+    def _on_choice(self, event: object = None) -> None:
+        solver = self.form.controls["solver"].value
+        for name in ONLY_PLUG_AND_PLAY:
+            self.form.controls[name].enabled = solver == "hqs"
+        for name in NOT_ITERATED:
+            self.form.controls[name].enabled = solver in ("hqs", "irls")
+        obstacle = self._obstacle()
+        self.advise(obstacle or self._what_plane())
+        self._enable(obstacle)
+
+    def _enable(self, obstacle: str) -> None:
+        running = self.runner.running
+        self.run_button.setEnabled(not running and not obstacle)
+        self.pause_button.setEnabled(running)
+        self.cancel_button.setEnabled(running)
+        self.pause_button.setText("Resume" if self.runner.paused else "Pause")
+
+    def _obstacle(self) -> str:
+        measured, mask, truth = self.measured.layer(), self.mask.layer(), self.truth.layer()
+        if measured is None:
+            return "Choose the measured image: open a file, or make one with Simulate and Scan."
+        if mask is None:
+            return "Choose the mask that says which positions were measured."
+        shape = tuple(measured.data.shape[-2:])
+        for what, layer in (("mask", mask), ("truth", truth)):
+            if layer is not None and tuple(layer.data.shape[-2:]) != shape:
+                return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
+        controls = self.form.controls
+        if controls["solver"].value == "hqs" and not has_checkpoint(controls["checkpoint"].value):
+            return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another or a file, or a solver other than hqs."
+        return ""
+
+    def _what_plane(self) -> str:
+        layer = self.measured.layer()
+        plane = () if layer is None else plane_shown(self._viewer, layer)
+        return f"The plane shown will be reconstructed: {plane_name(layer, plane)}." if layer is not None and plane else ""
+
+    def _snapshot(self, measured: Layer, mask: Layer, truth: Layer | None) -> tuple[Measurement, np.ndarray[Any, Any] | None]:
+        notes = notes_of(measured)
+        plane = plane_shown(self._viewer, measured)
+        where = array_of(mask, plane_shown(self._viewer, mask))
+        if isinstance(mask, Labels):
+            where = where != 0
+        measurement = Measurement.from_arrays(
+            array_of(measured, plane),
+            where,
+            pixel_size_of(measured),
+            notes.get("noise", "unknown"),
+            notes.get("name") or plane_name(measured, plane),
+        )
+        if truth is None:
+            return measurement, None
+        of_truth = tuple(notes.get("plane") or ()) if notes.get("truth") == notes_of(truth).get("id") else ()
+        return measurement, as_image(array_of(truth, of_truth or plane_shown(self._viewer, truth)), "truth")
+
+    def _on_run(self) -> None:
+        measured, mask = self.measured.layer(), self.mask.layer()
+        if measured is None or mask is None:
+            return
+        try:
+            params = self.form.values()
+            measurement, truth = self._snapshot(measured, mask, self.truth.layer())
+        except InputError as error:
+            self.say(error)
+            return
+        self.layers.begin_result(measurement, measured)
+        self.say("Starting…")
+        self.progress.start()
+        self.run(lambda tick: jobs.reconstruction(measurement, params, truth, tick))
+        self._on_choice()
+
+    def _on_pause(self) -> None:
+        if self.runner.paused:
+            self.runner.resume()
+        else:
+            self.runner.pause()
+        self.progress.hold(self.runner.paused)
+        self._on_choice()
+
+    def _on_cancel(self) -> None:
+        self.say("Cancelling…")
+        self.runner.cancel()
+        self.cancel_button.setEnabled(False)
+        self.pause_button.setEnabled(False)
+
+    def _on_stepped(self, iterate: Iterate) -> None:
+        visible = self.layers.show_iterate(iterate.image)
+        self.progress.show_step(iterate)
+        gone = "" if visible else " The result layer was deleted; the final result will be added."
+        self.say(in_words(iterate) + gone)
+
+    def _on_returned(self, result: Reconstruction) -> None:
+        self.layers.show_result(result)
+        self.say(in_words(result, self.progress.step))
+        self.progress.finish()
+
+    def _on_failed(self, sentence: str) -> None:
+        self.layers.leave_result()
+
+    def _on_cancelled(self) -> None:
+        kept = self.layers.leave_result()
+        self.say(f"Cancelled at {self.progress.place()}." + (" The last image stays." if kept else ""))
+
+    def _on_ended(self) -> None:
+        self.progress.rest()
+        self._on_choice()

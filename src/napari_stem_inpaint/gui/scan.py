@@ -1,0 +1,83 @@
+"""The widget "Scan": measure a part of a frame's positions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFormLayout, QWidget
+
+from ..errors import InputError
+from ..frames import Frame, Measurement
+from ..params import AcquisitionParams, ScanParams
+from . import jobs
+from .combos import LayerCombo, array_of, follow, is_grey_image, plane_name, plane_shown
+from .forms import ParamsForm
+from .layers import Layers, Place, notes_of, pixel_size_of
+from .panel import Panel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+
+class ScanWidget(Panel):
+    """Chooses positions of a frame and measures them."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__("Scan", "Add the mask and the measured image as layers.")
+        self._viewer = napari_viewer
+        self.layers = Layers(napari_viewer)
+        self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame")
+        self.frame.setAccessibleName("Frame")
+        self.scan = ParamsForm(ScanParams, shown=("pattern", "ratio", "hop", "seed"))
+        self.acquisition = ParamsForm(AcquisitionParams)
+        chooser = QWidget()
+        form = QFormLayout(chooser)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Frame", self.frame)
+        self.body.addWidget(chooser)
+        self.add_group("Scan", self.scan)
+        self.add_group("Detector", self.acquisition)
+        self._source: tuple[Any, Place, tuple[int, ...]] | None = None
+        self.frame.chosen.connect(self._on_choice)
+        self.scan.changed.connect(self._on_choice)
+        self.run_button.clicked.connect(self._on_run)
+        self.runner.returned.connect(self._on_returned)
+        self.runner.ended.connect(self._on_choice)
+        follow(self, self._on_layer_added, napari_viewer.layers.events.inserted)
+        follow(self, self._on_choice, napari_viewer.dims.events.current_step)
+        self._on_layer_added()
+
+    def _on_layer_added(self, event: object = None) -> None:
+        if frames := [layer for layer in self.frame.layers if notes_of(layer).get("role") in (None, "frame")]:
+            self.frame.choose(frames[-1])
+        self._on_choice()
+
+    def _on_choice(self, event: object = None) -> None:
+        layer = self.frame.layer()
+        self.scan.controls["hop"].enabled = self.scan.controls["pattern"].value == "line-hop"
+        self.run_button.setEnabled(layer is not None and not self.runner.running)
+        if layer is None:
+            self.advise("Choose a frame: simulate one, or open an image.")
+        else:
+            plane = plane_shown(self._viewer, layer)
+            self.advise(f"The plane shown will be scanned: {plane_name(layer, plane)}." if plane else "")
+
+    def _on_run(self) -> None:
+        layer = self.frame.layer()
+        if layer is None:
+            return
+        try:
+            plane = plane_shown(self._viewer, layer)
+            frame = Frame(array_of(layer, plane), pixel_size_of(layer), plane_name(layer, plane))
+            scan, acquisition = self.scan.values(), self.acquisition.values()
+        except InputError as error:
+            self.say(error)
+            return
+        self._source = layer, Place.of_layer(layer), plane
+        self.run(lambda tick: jobs.acquisition(frame, scan, acquisition, tick))
+
+    def _on_returned(self, measurement: Measurement) -> None:
+        assert self._source is not None
+        self.layers.add_measurement(measurement, *self._source)
+        count, size = int(measurement.mask.sum()), measurement.mask.size
+        self.say(f"{count:,} of {size:,} positions measured: ratio {count / size:.4f}. Next: Reconstruct.")

@@ -1,0 +1,178 @@
+"""Networks and checkpoint files: the identity as sigma → 0, whole round trips, and what is refused."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from napari_stem_inpaint.denoisers.checkpoint import Card, installed, load_checkpoint, read_card, save_checkpoint
+from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, SIZES, DRUNet
+from napari_stem_inpaint.errors import CheckpointError
+
+TINY = {"channels": (4, 8), "blocks": 1, "contrasts": 2}
+
+
+def network() -> DRUNet:
+    torch.manual_seed(0)
+    net = DRUNet(**TINY)
+    torch.nn.init.normal_(net.tail.weight, std=0.1)  # it starts at zero, which would hide faults
+    return net
+
+
+def card(**values) -> Card:
+    facts = {
+        "name": "test",
+        "description": "A test.",
+        "architecture": "drunet",
+        "config": network().config,
+        "sigma_range": (1e-4, 0.5),
+        "pixel_size_range_nm": (0.01, 0.04),
+        "training_command": "",
+        "training_data": "none",
+    }
+    return Card(**(facts | values))
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / "test.safetensors"
+    save_checkpoint(path, network().state_dict(), card())
+    return path
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (33, 47), (5, 9), (1, 20), (1, 1)])
+def test_any_shape_comes_back_in_its_shape(shape):
+    x = torch.rand(2, 1, *shape)
+    assert network()(x, torch.full((2,), 0.1)).shape == x.shape
+
+
+def test_the_denoiser_becomes_the_identity_as_sigma_vanishes():
+    x, net = torch.rand(1, 1, 32, 32), network()
+    with torch.no_grad():
+        for sigma in (1e-2, 1e-4, 1e-6):
+            change = float((net(x, torch.tensor([sigma])) - x).abs().max())
+            assert 0 < change < 100 * sigma
+
+
+def test_its_highpass_sees_no_constant():
+    net = network()
+    with torch.no_grad():
+        a, b = (net(torch.full((1, 1, 32, 32), v), torch.tensor([1e-5])) for v in (0.5, 0.5 + 1e-7))
+    assert torch.allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("tiny", 1), ("base", 4)])
+def test_sizes(size, millions):
+    assert sum(p.numel() for p in DRUNet(**SIZES[size]).parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
+
+
+def test_a_checkpoint_rebuilds_its_network(checkpoint):
+    denoiser = load_checkpoint(str(checkpoint))
+    x = torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(denoiser(x, 0.1), network()(x, torch.tensor([0.1])))
+    assert read_card(checkpoint) == denoiser.card == card()
+
+
+def test_a_stop_is_asked_for_inside_a_pass(checkpoint):
+    denoiser, ticks = load_checkpoint(str(checkpoint)), []
+    denoiser.on_every_layer(lambda: ticks.append(1))
+    denoiser(torch.rand(1, 1, 32, 32), 0.1)
+    assert len(ticks) >= 3
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(checkpoint, monkeypatch):
+    before = checkpoint.read_bytes()
+
+    def half(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("napari_stem_inpaint.denoisers.checkpoint.save_file", half)
+    with pytest.raises(CheckpointError, match="disk full"):
+        save_checkpoint(checkpoint, network().state_dict(), card())
+    assert checkpoint.read_bytes() == before
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+class Canary:
+    """Writes a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (Path(self.path),))
+
+
+@pytest.mark.parametrize("name", ["evil.pt", "evil.pth", "evil.safetensors"])
+def test_a_pickle_is_refused_and_runs_nothing(tmp_path, name):
+    canary = tmp_path / "canary"
+    (tmp_path / name).write_bytes(pickle.dumps(Canary(str(canary))))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(str(tmp_path / name))
+    assert not canary.exists()
+    pickle.loads((tmp_path / name).read_bytes())
+    assert canary.exists()  # the canary was alive
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path, checkpoint):
+    whole = checkpoint.read_bytes()
+    for cut in (0, 4, 100, len(whole) // 2, len(whole) - 1):
+        checkpoint.write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_checkpoint(str(checkpoint))
+    checkpoint.write_bytes((10**12).to_bytes(8, "little") + b"{}")  # a header that claims a terabyte
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(str(checkpoint))
+    bare = tmp_path / "bare.safetensors"
+    save_file(network().state_dict(), bare)
+    with pytest.raises(CheckpointError, match="no model card"):
+        load_checkpoint(str(bare))
+    text = tmp_path / "notes.pt"
+    text.write_text("hello")
+    with pytest.raises(CheckpointError, match="refused"):
+        load_checkpoint(str(text))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": "transformer"}, "architecture"),
+        ({"config": {"channels": [4, 8], "blocks": 2, "contrasts": 2}}, "do not fit"),
+        ({"config": {"layers": 3}}, "does not fit"),
+    ],
+)
+def test_a_card_that_lies_is_refused(tmp_path, change, said):
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, network().state_dict(), card(**change))
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(str(path))
+
+
+def test_nan_weights_are_refused(tmp_path):
+    weights = network().state_dict()
+    weights["tail.weight"][0, 0, 0, 0] = float("nan")
+    save_checkpoint(tmp_path / "x.safetensors", weights, card())
+    with pytest.raises(CheckpointError, match="NaN"):
+        load_checkpoint(str(tmp_path / "x.safetensors"))
+
+
+def test_unknown_names_list_the_known(tmp_path):
+    with pytest.raises(CheckpointError, match=r"installed are .*stem-tiny"):
+        load_checkpoint("nonesuch")
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_checkpoint(str(tmp_path / "missing.safetensors"))
+
+
+def test_the_shipped_checkpoint_says_where_it_comes_from_and_denoises():
+    path = installed()["stem-tiny"]
+    shipped = read_card(path)
+    assert shipped.architecture in ARCHITECTURES
+    assert shipped.training_command.startswith("stem-inpaint train ")
+    assert "SrTiO3 and Si excluded" in shipped.training_data
+    assert min(shipped.psnr_gain_db.values()) > 0
+    json.loads(shipped.model_dump_json())

@@ -1,0 +1,176 @@
+"""The whole reconstruction: what it reaches, what it never does, what it refuses."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers import blur, identity, measurement, sre
+
+import napari_stem_inpaint as nsi
+from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
+
+
+def run(m, denoiser=None, reference=None, **values):
+    return list(nsi.iterate(m, nsi.ReconstructionParams(**values), reference=reference, denoiser=denoiser))
+
+
+@pytest.mark.parametrize(("crystal", "at_least"), [("SrTiO3", 33), ("Si", 33)])
+def test_a_crystal_comes_back(crystal, at_least):
+    frame, m = measurement(crystal, shape=(96, 96), pixel_size_nm=0.015)
+    result = nsi.reconstruct(m, reference=frame)
+    assert result.scores["sre_db"] > at_least
+    assert result.scores["sre_db"] == pytest.approx(sre(result.image, frame.image), abs=1e-3)
+    np.testing.assert_allclose(result.image[m.mask], m.values[m.mask], rtol=1e-6)
+
+
+def test_the_denoiser_pays_on_defects():
+    frame, m = measurement(shape=(96, 96), pixel_size_nm=0.03, vacancies=0.05, intensity_scatter=0.15, displacement_nm=0.005)
+    iterates = run(m, reference=frame)
+    start = next(it for it in iterates if it.stage.endswith("re-weightings") or it.stage.endswith("start"))
+    assert iterates[-1].scores["sre_db"] > start.scores["sre_db"] + 1
+
+
+@pytest.mark.parametrize("pixel", [0.01, 0.03])
+def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
+    _, m = measurement(pixel_size_nm=pixel)
+    iterates = run(m, blur)
+    assert "kept, because denoising did not predict withheld measurements better" in iterates[-1].stage
+    start = run(m, solver="irls")[-1]
+    np.testing.assert_array_equal(iterates[-1].image, start.image)
+
+
+@pytest.mark.parametrize("solver", ["hqs", "gp", "irls", "cubic"])
+def test_every_solver_streams_in_order_and_ends_at_its_total(solver):
+    _, m = measurement()
+    iterates = run(m, identity, solver=solver, iterations=3)
+    indices = [it.index for it in iterates]
+    assert indices == sorted(set(indices))
+    assert indices[-1] == iterates[-1].total
+    for it in iterates:
+        assert it.image.dtype == np.float32
+        assert it.image.flags.owndata
+        assert np.isfinite(it.image).all()
+
+
+def test_the_image_follows_the_units_of_its_input():
+    _, m = measurement()
+    scaled = nsi.Measurement(m.values * 250 - 40 * m.mask, m.mask, noise="none")
+    a, b = (run(x, identity)[-1].image for x in (m, scaled))
+    np.testing.assert_allclose(b, a * 250 - 40, rtol=0, atol=2e-3 * np.ptp(b))
+
+
+def test_what_was_not_measured_is_not_looked_at():
+    frame, m = measurement()
+    other = nsi.Measurement.from_arrays(np.where(m.mask, frame.image, 1e6), m.mask, noise="none")
+    np.testing.assert_array_equal(run(m, identity)[-1].image, run(other, identity)[-1].image)
+
+
+def test_same_seed_same_bits_and_the_reference_changes_nothing():
+    frame, m = measurement(pixel_size_nm=0.03)
+    a, b = run(m, iterations=4)[-1], run(m, reference=frame, iterations=4)[-1]
+    np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_noise_is_estimated_and_smoothed():
+    frame, m = measurement(shape=(96, 96), pixel_size_nm=0.015, dose=300)
+    result = nsi.reconstruct(m, reference=frame)
+    raw = sre(m.values[m.mask], frame.image[m.mask])
+    assert result.scores["sre_db"] > raw + 2
+    exact = nsi.reconstruct(m, nsi.ReconstructionParams(noise="none", solver="gp"), reference=frame)
+    assert result.scores["sre_db"] > exact.scores["sre_db"] + 1
+
+
+def test_a_full_mask_needs_nothing():
+    _, m = measurement(ratio=1.0)
+    np.testing.assert_allclose(run(m, identity)[-1].image, m.values, rtol=0, atol=1e-6 * np.ptp(m.values))
+
+
+@pytest.mark.parametrize("shape", [(16, 130), (33, 35)])
+def test_odd_shapes(shape):
+    _, m = measurement(shape=shape)
+    assert run(m, iterations=2)[-1].image.shape == shape
+
+
+def test_a_single_row_can_be_reconstructed():
+    values = np.sin(np.arange(400) / 8)[None]
+    mask = np.random.default_rng(0).random((1, 400)) < 0.5
+    result = run(nsi.Measurement.from_arrays(values, mask, noise="none"), iterations=2)[-1]
+    assert sre(result.image, values) > 25
+
+
+def test_options_are_obeyed():
+    _, m = measurement()
+    assert "Gaussian-process start" in run(m, identity, start="gp")[-1].stage
+    assert "Fourier-sparse start" in run(m, identity, start="irls")[-1].stage
+    strengths = []
+
+    def record(image, sigma):
+        strengths.append(sigma)
+        return image
+
+    run(m, record, sigma_start=0.1, sigma_end=0.001, iterations=5, equivariant=False, data_step="replace")
+    assert strengths[:5] == pytest.approx(np.geomspace(0.1, 0.001, 5))
+
+
+def test_the_recipe_names_what_it_took():
+    _, m = measurement()
+    result = nsi.reconstruct(m, nsi.ReconstructionParams(iterations=2, seed=5))
+    made = json.loads(json.dumps(result.recipe))
+    assert nsi.ReconstructionParams.model_validate(made["reconstruction"]).seed == 5
+    assert made["mask_sha256"] == hashlib.sha256(np.packbits(m.mask).tobytes()).hexdigest()
+    assert len(made["checkpoint_sha256"]) == 64
+    assert made["version"] == nsi.__version__
+    assert result.pixel_size_nm == m.pixel_size_nm
+    assert "identity" in nsi.reconstruct(m, denoiser=identity).recipe["denoiser"]
+
+
+def test_bad_input_is_refused_at_once():
+    constant = nsi.Measurement.from_arrays(np.full((32, 32), 5), np.ones((32, 32)))
+    with pytest.raises(InputError, match="equal"):
+        run(constant)
+    few = nsi.Measurement.from_arrays(np.arange(1024.0).reshape(32, 32), np.eye(32)[:, ::-1] * (np.arange(32) < 8))
+    with pytest.raises(InputError, match="At least 32"):
+        run(few)
+    assert run(few, solver="cubic")
+    _, m = measurement()
+    with pytest.raises(CheckpointError, match="nonesuch"):
+        run(m, checkpoint="nonesuch")
+    with pytest.raises(InputError, match="reference must have"):
+        run(m, reference=np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("CUDA error"), torch.OutOfMemoryError("no memory"), MemoryError()])
+def test_a_failure_inside_becomes_a_sentence_that_is_no_runtime_error(fault):
+    def broken(image, sigma):
+        raise fault
+
+    _, m = measurement()
+    with pytest.raises(SolverError) as caught:
+        run(m, broken)
+    assert not isinstance(caught.value, RuntimeError)
+
+
+def test_a_tick_ends_the_work_at_once():
+    class Stop(Exception):
+        pass
+
+    calls = 0
+
+    def tick():
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            raise Stop
+
+    _, m = measurement()
+    with pytest.raises(Stop):
+        list(nsi.iterate(m, tick=tick))
+    assert calls == 20
+
+
+def test_gradients_stay_switched_on_in_the_consumer():
+    _, m = measurement()
+    for _ in nsi.iterate(m, nsi.ReconstructionParams(iterations=2), denoiser=identity):
+        assert torch.is_grad_enabled()

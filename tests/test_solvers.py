@@ -1,0 +1,152 @@
+"""Solvers against closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import blur, identity
+
+from napari_stem_inpaint.solvers.classical import cubic
+from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform
+from napari_stem_inpaint.solvers.pnp import WEIGHT, hqs, krige_step, replace_step
+from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige
+
+CPU = torch.device("cpu")
+
+
+def nothing() -> None:
+    return None
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    y = torch.as_tensor(rng.standard_normal((12, 10)))
+    mask = torch.as_tensor((rng.random((12, 10)) < 0.4).astype(float))
+    return y * mask, mask
+
+
+def covariance(grid: Grid, power: torch.Tensor) -> np.ndarray:
+    """The field's covariance between all pixels of the frame, entry by entry."""
+    kernel = torch.fft.irfft2(power, s=grid.padded).numpy()
+    y, x = (a.ravel() for a in np.indices(grid.shape))
+    return kernel[np.subtract.outer(y, y) % grid.padded[0], np.subtract.outer(x, x) % grid.padded[1]]
+
+
+def test_power_is_scaled_to_variance_one():
+    grid = Grid.of((9, 14), CPU)
+    assert np.diag(covariance(grid, gaussian_power(grid, 0.1))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("noise", [0.05, 1.0])
+def test_kriging_is_the_dense_solution(problem, noise):
+    y, mask = problem
+    grid = Grid.of((12, 10), CPU)
+    power = gaussian_power(grid, 0.2)
+    k, seen = covariance(grid, power), mask.numpy().ravel() > 0
+    dense = k[:, seen] @ np.linalg.solve(k[np.ix_(seen, seen)] + noise**2 * np.eye(seen.sum()), y.numpy().ravel()[seen])
+    field = grid.crop(krige(y, mask, power, grid, noise, 500, nothing, 1e-12))
+    np.testing.assert_allclose(field.numpy().ravel(), dense, atol=1e-8)
+
+
+def test_kriging_of_nothing_is_nothing(problem):
+    y, mask = problem
+    grid = Grid.of((12, 10), CPU)
+    assert not krige(y * 0, mask, gaussian_power(grid, 0.1), grid, 0.1, 10, nothing).any()
+
+
+def test_a_gaussian_process_returns_a_constant_and_its_data(problem):
+    y, mask = problem
+    constant = gaussian_process(torch.full_like(y, 3) * mask, mask, 0.1, 1e-3, 50, nothing)
+    torch.testing.assert_close(constant, torch.full_like(y, 3))
+    through = gaussian_process(y, mask, 0.3, 1e-3, 500, nothing)
+    torch.testing.assert_close(through * mask, y, atol=1e-3, rtol=0)
+
+
+def test_reweighting_finds_a_lattice_that_a_gaussian_process_does_not():
+    y, x = torch.meshgrid(torch.arange(64.0, dtype=torch.float64), torch.arange(64.0, dtype=torch.float64), indexing="ij")
+    truth = torch.cos(2 * np.pi * (0.21 * y + 0.13 * x)) + torch.cos(2 * np.pi * (0.17 * x - 0.2 * y))
+    mask = torch.as_tensor((np.random.default_rng(0).random((64, 64)) < 0.25).astype(float))
+    steps = fourier_sparse(truth * mask, mask, 0.12, 1e-3, 200, nothing)
+    errors = [float((next(steps) - truth).square().mean().sqrt()) for _ in range(6)]
+    assert errors[-1] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize("element", range(8))
+def test_transformations_are_undone(element):
+    image = torch.rand(1, 1, 5, 8)
+    assert torch.equal(inverse(transform(image, element), element), image)
+
+
+def test_the_eight_transformations_differ():
+    image = torch.rand(1, 1, 6, 6)
+    seen = [transform(image, g) for g in range(8)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (20, 13)])
+def test_an_equivariant_identity_is_the_identity(shape):
+    denoise, image = equivariant(identity, np.random.default_rng(0)), torch.rand(1, 1, *shape)
+    for _ in range(12):
+        assert torch.equal(denoise(image, 0.1), image)
+
+
+def test_an_equivariant_denoiser_sees_every_orientation_and_shift():
+    seen = set()
+
+    def record(image, sigma):
+        seen.add(tuple(image.shape[-2:]))
+        return image
+
+    denoise = equivariant(record, np.random.default_rng(0))
+    for _ in range(300):
+        denoise(torch.rand(1, 1, 16, 40), 0.1)
+    assert len(seen) > 60
+    assert any(h > w for h, w in seen)
+
+
+def test_the_replacing_step_is_its_formula(problem):
+    y, mask = problem
+    x = torch.rand_like(y)
+    rho = WEIGHT * (0.02 / 0.1) ** 2
+    torch.testing.assert_close(replace_step(y, mask, 0.02)(x, 0.1), (mask * y + rho * x) / (mask + rho))
+    assert torch.equal(replace_step(y, mask, 0.0)(x, 0.1) * mask, y * mask)
+
+
+def test_the_kriged_step_keeps_measured_pixels_exact_and_corrects_neighbours(problem):
+    y, mask = problem
+    x = torch.rand_like(y)
+    u = krige_step(y, mask, 0.0, 0.1, nothing)(x, 0.1)
+    assert torch.equal(u * mask, y)
+    assert ((u - x).abs() * (1 - mask) > 1e-6).any()
+
+
+def test_with_an_identity_denoiser_measured_pixels_stay(problem):
+    y, mask = problem
+    for x, u in hqs(y, identity, replace_step(y, mask, 0.0), [0.1, 0.01]):
+        assert torch.equal(u * mask, y)
+        assert x.dtype == u.dtype == y.dtype
+
+
+def test_each_step_of_hqs_denoises_then_returns_to_the_data(problem):
+    y, mask = problem
+    strengths = []
+
+    def denoise(image, sigma):
+        strengths.append(sigma)
+        return blur(image, sigma)
+
+    (x, u), *_ = hqs(y, denoise, replace_step(y, mask, 0.0), [0.3, 0.2])
+    assert strengths == [0.3, 0.2]
+    torch.testing.assert_close(x, torch.full_like(y, float(y.float().mean())), check_dtype=False)
+    torch.testing.assert_close(u, torch.where(mask > 0, y, x))
+
+
+def test_cubic_interpolates_and_survives_lines_and_full_masks():
+    image = np.add.outer(np.arange(9.0), 2 * np.arange(7.0))
+    mask = np.zeros(image.shape, bool)
+    mask[::2, ::2] = mask[8, :] = mask[:, 6] = True
+    np.testing.assert_allclose(cubic(image * mask, mask), image, atol=1e-6)
+    np.testing.assert_array_equal(cubic(image, np.ones_like(mask)), image)
+    line = np.zeros_like(mask)
+    line[4] = True
+    assert np.isfinite(cubic(image * line, line)).all()
