@@ -1,0 +1,163 @@
+"""The command line: the documented lines, and one sentence for every wrong input."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_stem_inpaint as nsi
+from napari_stem_inpaint.cli import main
+from napari_stem_inpaint.io import read_measurement
+
+LINES = """
+simulate --crystal SrTiO3 --shape 64 64 --pixel-size-nm 0.02 --seed 1 --out frame.tif
+scan --shape 64 64 --pattern line-hop --ratio 0.25 --seed 1 --out mask.tif
+scan --shape 64 64 --pattern random --ratio 0.25 --seed 1 --out positions.csv
+acquire frame.tif --scan mask.tif --dose-e-per-px 1000 --out measured.tif
+""".strip().splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder with a frame, a mask, positions and a measurement, to work in."""
+    monkeypatch.chdir(tmp_path)
+    for line in LINES:
+        assert main(line.split()) == 0
+    return tmp_path
+
+
+def test_reconstruct_and_evaluate(folder, capsys):
+    assert main("reconstruct measured.tif --mask mask.tif --solver gp --reference frame.tif --out result.tif".split()) == 0
+    told = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    assert main("evaluate result.tif --reference frame.tif --mask mask.tif".split()) == 0
+    again = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert again == told
+    assert float(again["sre_db"]) > 15
+    (result,) = nsi.read("result.tif")
+    assert result.pixel_size_nm == pytest.approx((0.02, 0.02))
+    assert result.metadata["recipe"]["reconstruction"]["solver"] == "gp"
+
+
+def test_the_command_and_python_give_the_same_bits(folder):
+    assert main("reconstruct measured.tif --mask mask.tif --iterations 2 --out result.tif".split()) == 0
+    frame = nsi.simulate(nsi.SimulationParams(crystal="SrTiO3", shape=(64, 64), pixel_size_nm=0.02, seed=1))
+    scan = nsi.make_scan(frame.shape, nsi.ScanParams(pattern="line-hop", ratio=0.25, seed=1))
+    m = nsi.acquire(frame, scan, nsi.AcquisitionParams(dose_e_per_px=1000))
+    np.testing.assert_array_equal(nsi.read("result.tif")[0].image, nsi.reconstruct(m, nsi.ReconstructionParams(iterations=2)).image)
+
+
+def test_positions_serve_as_mask(folder):
+    assert main("acquire frame.tif --scan positions.csv --out other.tif".split()) == 0
+    assert read_measurement("other.tif").mask.mean() == 0.25
+
+
+def test_every_field_is_an_option(capsys):
+    for name, model in (("simulate", nsi.SimulationParams), ("reconstruct", nsi.ReconstructionParams), ("train", nsi.TrainingParams)):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        text = capsys.readouterr().out
+        for field in model.model_fields:
+            assert "--" + field.replace("_", "-") in text
+
+
+@pytest.fixture
+def bad(folder) -> Path:
+    """Files that are wrong, each in its own way."""
+    ones = np.ones((64, 64), np.float32)
+    np.save("nan.npy", np.where(np.eye(64), np.nan, ones))
+    np.save("constant.npy", ones)
+    np.save("complex.npy", ones * 1j)
+    np.save("three.npy", np.random.default_rng(0).random((3, 64, 64)))
+    np.save("empty.npy", np.zeros((0, 64)))
+    np.save("none.npy", np.zeros((64, 64), bool))
+    np.save("all.npy", np.ones((64, 64), bool))
+    np.save("small.npy", np.eye(8, dtype=bool))
+    tifffile.imwrite("rgb.tif", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), photometric="rgb")
+    Path("zero.tif").write_bytes(b"")
+    Path("text.pt").write_text("weights")
+    Path("text.tif").write_text("not an image")
+    whole = Path(str(next(Path(nsi.__file__).parent.glob("denoisers/checkpoints/*.safetensors")))).read_bytes()
+    Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+WRONG = [
+    ("reconstruct nan.npy --mask all.npy --out out.tif", "64 measured positions hold NaN"),
+    ("reconstruct measured.tif --mask none.npy --out out.tif", "no position|nothing"),
+    ("reconstruct measured.tif --mask small.npy --out out.tif", "shape"),
+    ("reconstruct constant.npy --mask all.npy --out out.tif", "equal"),
+    ("reconstruct three.npy --mask all.npy --out out.tif", "3 images"),
+    ("reconstruct complex.npy --mask all.npy --out out.tif", "complex"),
+    ("reconstruct empty.npy --mask all.npy --out out.tif", "empty"),
+    ("reconstruct zero.tif --mask all.npy --out out.tif", "empty"),
+    ("reconstruct rgb.tif --mask all.npy --out out.tif", "colour|grey"),
+    ("reconstruct text.tif --mask all.npy --out out.tif", "cannot be read"),
+    ("reconstruct frame.tif --out out.tif", "mask"),
+    ("reconstruct missing.tif --mask all.npy --out out.tif", "no file"),
+    ("reconstruct measured.tif --checkpoint text.pt --out out.tif", "refused"),
+    ("reconstruct measured.tif --checkpoint cut.safetensors --out out.tif", "damaged"),
+    ("reconstruct measured.tif --checkpoint nonesuch --out out.tif", "installed are"),
+    ("reconstruct measured.tif --out nowhere/out.tif", "folder"),
+    ("reconstruct measured.tif --out out.pdf", "must end in"),
+    ("reconstruct measured.tif --iterations 0 --out out.tif", "iterations"),
+    ("simulate --pixel-size-nm nan --out out.tif", "pixel_size_nm"),
+    ("simulate --shape 4 64 --out out.tif", "shape"),
+    ("scan --shape 0 64 --out out.tif", "two positive numbers"),
+    ("acquire frame.tif --scan small.npy --out out.tif", "shape"),
+    ("evaluate frame.tif --reference small.npy", "same shape"),
+    ("train --out out.pt", "safetensors"),
+    ("checkpoints text.pt", "refused"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WRONG, ids=[line for line, _ in WRONG])
+def test_bad_input_is_one_sentence_code_2_and_nothing_written(bad, capsys, line, said):
+    before = {p.name for p in bad.iterdir()}
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("stem-inpaint: ")
+    assert err.count("\n") == 1
+    assert re.search(said, err)
+    assert {p.name for p in bad.iterdir()} == before
+
+
+def test_a_wrong_option_is_told_by_the_parser(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["simulate", "--crystal", "Unobtainium", "--out", "x.tif"])
+    assert caught.value.code == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def test_a_failed_computation_is_code_1(folder, monkeypatch, capsys):
+    def broken(*args, **kwargs):
+        raise RuntimeError("device lost")
+
+    monkeypatch.setattr("napari_stem_inpaint.reconstruction.krige_step", broken)
+    assert main("reconstruct measured.tif --out out.tif".split()) == 1
+    assert "device lost" in capsys.readouterr().err
+    assert not Path("out.tif").exists()
+
+
+def test_checkpoints_are_listed_and_described(capsys):
+    assert main(["checkpoints"]) == 0
+    assert capsys.readouterr().out.startswith("stem-tiny: ")
+    assert main(["checkpoints", "stem-tiny"]) == 0
+    card = capsys.readouterr().out.rpartition("sha256")[0]
+    assert json.loads(card)["licence"] == "BSD-3-Clause"
+
+
+def test_train_writes_a_checkpoint_that_reconstructs(folder, monkeypatch):
+    monkeypatch.setattr("napari_stem_inpaint.training.validate", lambda denoiser: {})
+    assert main("train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors".split()) == 0
+    assert main("reconstruct measured.tif --checkpoint mine.safetensors --iterations 1 --out r.tif".split()) == 0
+    assert "stem-inpaint train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors" in Path("mine.safetensors").read_bytes().decode(errors="ignore")
+
+
+def test_the_installed_command_runs():
+    done = subprocess.run([sys.executable, "-m", "napari_stem_inpaint.cli", "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["stem-inpaint", nsi.__version__]
