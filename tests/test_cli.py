@@ -155,7 +155,9 @@ def test_train_writes_a_checkpoint_that_reconstructs(folder, monkeypatch):
     monkeypatch.setattr("napari_stem_inpaint.training.validate", lambda denoiser: {})
     assert main("train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors".split()) == 0
     assert main("reconstruct measured.tif --checkpoint mine.safetensors --iterations 1 --out r.tif".split()) == 0
-    assert "stem-inpaint train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors" in Path("mine.safetensors").read_bytes().decode(errors="ignore")
+    assert "stem-inpaint train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors" in Path("mine.safetensors").read_bytes().decode(
+        errors="ignore"
+    )
 
 
 def test_the_installed_command_runs():

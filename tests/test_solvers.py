@@ -10,8 +10,6 @@ from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, trans
 from napari_stem_inpaint.solvers.pnp import WEIGHT, hqs, krige_step, replace_step
 from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige
 
-CPU = torch.device("cpu")
-
 
 def nothing() -> None:
     return None
@@ -33,14 +31,14 @@ def covariance(grid: Grid, power: torch.Tensor) -> np.ndarray:
 
 
 def test_power_is_scaled_to_variance_one():
-    grid = Grid.of((9, 14), CPU)
+    grid = Grid.of(torch.zeros(9, 14, dtype=torch.float64))
     assert np.diag(covariance(grid, gaussian_power(grid, 0.1))) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("noise", [0.05, 1.0])
 def test_kriging_is_the_dense_solution(problem, noise):
     y, mask = problem
-    grid = Grid.of((12, 10), CPU)
+    grid = Grid.of(y)
     power = gaussian_power(grid, 0.2)
     k, seen = covariance(grid, power), mask.numpy().ravel() > 0
     dense = k[:, seen] @ np.linalg.solve(k[np.ix_(seen, seen)] + noise**2 * np.eye(seen.sum()), y.numpy().ravel()[seen])
@@ -50,7 +48,7 @@ def test_kriging_is_the_dense_solution(problem, noise):
 
 def test_kriging_of_nothing_is_nothing(problem):
     y, mask = problem
-    grid = Grid.of((12, 10), CPU)
+    grid = Grid.of(y)
     assert not krige(y * 0, mask, gaussian_power(grid, 0.1), grid, 0.1, 10, nothing).any()
 
 

@@ -151,7 +151,9 @@ class Measurement:
         values = as_image(self.values, "measurement")
         mask = as_mask(self.mask, values.shape)
         if not mask.any():
-            raise InputError("The mask marks no position as measured, so there is nothing to reconstruct from (True or non-zero = measured).")
+            raise InputError(
+                "The mask marks no position as measured, so there is nothing to reconstruct from (True or non-zero = measured)."
+            )
         if self.noise not in get_args(NoiseModel):
             raise InputError(f"The noise model must be one of {', '.join(get_args(NoiseModel))}, but it is {self.noise!r}.")
         bad = int(np.count_nonzero(~np.isfinite(values[mask])))

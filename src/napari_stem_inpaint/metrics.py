@@ -59,7 +59,7 @@ def evaluate(image: npt.ArrayLike, *, reference: npt.ArrayLike, mask: npt.ArrayL
         "psnr_db": float(20 * np.log10(span / rms)) if rms and span else float("inf" if not rms else "-inf"),
     }
     if min(x.shape) >= 7 and span:
-        scores["ssim"] = float(structural_similarity(r, x, data_range=span))
+        scores["ssim"] = float(structural_similarity(r, x, data_range=span))  # type: ignore[no-untyped-call]
     if mask is not None:
         unmeasured = ~as_mask(mask, x.shape)
         if unmeasured.any():

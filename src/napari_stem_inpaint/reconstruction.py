@@ -110,7 +110,9 @@ def iterate(
     try:
         yield from _Run(measurement, p, truth, denoiser, tick or _no_tick).iterates()
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise SolverError(f"Not enough memory for a frame of {measurement.shape} on this device; choose the CPU or a smaller frame.") from error
+        raise SolverError(
+            f"Not enough memory for a frame of {measurement.shape} on this device; choose the CPU or a smaller frame."
+        ) from error
     except RuntimeError as error:  # Qt workers swallow RuntimeErrors
         raise SolverError(f"The computation failed: {sentence(error)}") from error
 
@@ -200,13 +202,17 @@ class _Run:
     def _solve(self) -> Iterator[Iterate]:
         p, problem = self.params, self.problem
         if int(problem.mask.sum()) < FEWEST:
-            raise InputError(f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic.")
+            raise InputError(
+                f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic."
+            )
         rng = np.random.default_rng(p.seed)
         withheld = _withhold(problem.mask, p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
         if p.solver == "gp":
-            yield self._iterate(self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px")
+            yield self._iterate(
+                self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
+            )
             return
         # the start: how many re-weightings predict the withheld part best
         start, rounds, best = problem.y, 0, float("inf")
@@ -315,7 +321,9 @@ def _scale(measurement: Measurement, device: torch.device) -> _Problem:
     if not high > low:
         low, high = known.min(), known.max()
     if not high > low:
-        raise InputError(f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask.")
+        raise InputError(
+            f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask."
+        )
     dtype = torch.float32 if device.type == "mps" else torch.float64
     mask = torch.as_tensor(measurement.mask, device=device).to(dtype)
     y = torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low), dtype=dtype, device=device) * mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ def line_hop_positions(shape: tuple[int, int], p: ScanParams) -> Positions:
     groups = max(1, round(shape[0] * p.ratio))
     edges = np.round(np.linspace(0, shape[0], groups + 1)).astype(int)
     path = []
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges.tolist()):
         row = int(rng.integers(top, bottom))
         for column in range(shape[1]):
             path.append((row, column))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .denoisers.checkpoint import SUFFIX, Card, Denoiser, read_tensors, save_checkpoint, save_tensors
-from .denoisers.networks import SIZES, DRUNet
+from .denoisers.networks import SIZES, DRUNet, on_device
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .params import SimulationParams, TrainingParams
@@ -64,7 +64,7 @@ def _format(p: torch.Tensor) -> torch.memory_format:
     return torch.channels_last if p.dim() == 4 else torch.contiguous_format
 
 
-def train(params: TrainingParams, out: Path, command: str = "") -> Iterator[TrainingStep]:
+def train(params: TrainingParams, out: Path, command: str = "") -> Generator[TrainingStep, None, None]:
     """Train, yielding every step; write the checkpoint to ``out`` and what a resume needs beside it.
 
     Called again with the same parameters and ``out``, it goes on where it stopped. Whenever the generator is closed or
@@ -112,8 +112,8 @@ def train(params: TrainingParams, out: Path, command: str = "") -> Iterator[Trai
 
 def _start(params: TrainingParams, device: torch.device) -> _State:
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(params.seed)
-        network = DRUNet(**SIZES[params.size]).to(device, memory_format=torch.channels_last)
+        torch.manual_seed(params.seed)
+        network = on_device(DRUNet(**SIZES[params.size]), device)
     average = {n: p.detach().clone() for n, p in network.named_parameters()}
     return _State(network, average, torch.optim.Adam(network.parameters(), params.learning_rate))
 

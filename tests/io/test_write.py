@@ -347,7 +347,7 @@ def test_where_nothing_can_be_written(tmp_path: Path, write, value: object) -> N
         with pytest.raises(InputError, match=text):
             write(tmp_path / name, value)
     if write is not write_scan:
-        with pytest.raises(InputError, match="must end in .tif"):
+        with pytest.raises(InputError, match=r"must end in \.tif"):
             write(tmp_path / "a.png", value)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.tif"]
 

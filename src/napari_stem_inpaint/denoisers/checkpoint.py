@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..errors import CheckpointError, sentence
-from .networks import DRUNet, build_network
+from .networks import DRUNet, build_network, on_device
 
 SUFFIX = ".safetensors"
 
@@ -50,7 +50,7 @@ class Denoiser:
     """
 
     def __init__(self, network: DRUNet, card: Card, sha256: str, device: torch.device) -> None:
-        self.network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self.network = on_device(network, device).eval().requires_grad_(False)
         self.card = card
         self.sha256 = sha256
         self.device = device
@@ -59,7 +59,8 @@ class Denoiser:
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         x = image.to(self.device, torch.float32)
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=self.device)
-        return self.network(x, level).to(image)
+        restored: torch.Tensor = self.network(x, level)
+        return restored.to(image)
 
     def on_every_layer(self, tick: Callable[[], None]) -> None:
         """Call ``tick`` before each block of the network, so that a stop need not wait for a whole pass."""
@@ -100,7 +101,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged or not a safetensors file ({sentence(error)}); copy or download it again.") from error
+        raise CheckpointError(
+            f"{path.name} is damaged or not a safetensors file ({sentence(error)}); copy or download it again."
+        ) from error
 
 
 def installed() -> dict[str, Path]:
@@ -128,7 +131,9 @@ def read_card(path: Path) -> Card:
         with safe_open(path, framework="pt") as file:
             return _card(dict(file.metadata() or {}), path)
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged or not a safetensors file ({sentence(error)}); copy or download it again.") from error
+        raise CheckpointError(
+            f"{path.name} is damaged or not a safetensors file ({sentence(error)}); copy or download it again."
+        ) from error
 
 
 def _card(metadata: Mapping[str, str], path: Path) -> Card:

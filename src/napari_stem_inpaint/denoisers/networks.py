@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ class _Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        change: torch.Tensor = self.second(F.relu(self.first(x)))
+        return x + change
 
 
 class DRUNet(nn.Module):
@@ -44,7 +46,7 @@ class DRUNet(nn.Module):
     def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16) -> None:
         super().__init__()
         self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.contrast = nn.Parameter(torch.randn(contrasts, 1, FILTER_PX, FILTER_PX) / FILTER_PX)
         self.head = nn.Conv2d(2 + contrasts, channels[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(
@@ -52,7 +54,8 @@ class DRUNet(nn.Module):
         )
         self.body = nn.Sequential(*(_Residual(channels[-1]) for _ in range(blocks)))
         self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(_Residual(a) for _ in range(blocks))) for a, b in reversed(pairs)
+            nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(_Residual(a) for _ in range(blocks)))
+            for a, b in reversed(pairs)
         )
         self.tail = nn.Conv2d(channels[0], 1, 3, padding=1, bias=False)
         nn.init.zeros_(self.tail.weight)
@@ -60,7 +63,7 @@ class DRUNet(nn.Module):
     @property
     def stride(self) -> int:
         """Sides of the padded image are multiples of this, px."""
-        return 2 ** len(self.down)
+        return 1 << len(self.down)
 
     def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         height, width = image.shape[-2:]
@@ -78,7 +81,8 @@ class DRUNet(nn.Module):
         h = self.body(h)
         for layer, skip in zip(self.up, reversed(skips), strict=True):
             h = layer(h) + skip
-        return (x - s * self.tail(h))[..., :height, :width]
+        noise: torch.Tensor = self.tail(h)
+        return (x - s * noise)[..., :height, :width]
 
 
 def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
@@ -103,10 +107,21 @@ SIZES: dict[str, dict[str, Any]] = {
 ARCHITECTURES: dict[str, type[DRUNet]] = {"drunet": DRUNet}
 
 
+def on_device(network: DRUNet, device: torch.device) -> DRUNet:
+    """Move ``network`` to ``device``, its weights laid out with channels last: about a third faster on a CPU."""
+    network.to(device)
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def build_network(architecture: str, config: dict[str, Any]) -> DRUNet:
     """Build a network from what its checkpoint's card says."""
     if architecture not in ARCHITECTURES:
-        raise CheckpointError(f"This checkpoint's architecture is {architecture!r}, but only {sorted(ARCHITECTURES)} are known; a newer version may know it.")
+        raise CheckpointError(
+            f"This checkpoint's architecture is {architecture!r}, but only {sorted(ARCHITECTURES)} are known; a newer version may know it."
+        )
     try:
         return ARCHITECTURES[architecture](**config)
     except (TypeError, ValueError) as error:

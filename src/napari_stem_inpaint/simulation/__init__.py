@@ -47,5 +47,4 @@ def acquire(frame: Frame, scan: Scan, params: AcquisitionParams | None = None) -
         per_unit = p.dose_e_per_px / peak
         counts = np.random.default_rng(p.seed).poisson(np.clip(values, 0, None) * per_unit)
         values = (counts / per_unit).astype(np.float32)
-    noise = "poisson" if p.dose_e_per_px > 0 else "none"
-    return Measurement(values, scan.mask, frame.pixel_size_nm, noise, scan, frame.name)
+    return Measurement(values, scan.mask, frame.pixel_size_nm, "poisson" if p.dose_e_per_px > 0 else "none", scan, frame.name)

@@ -50,7 +50,9 @@ class Scene:
         return Scene(self.positions_nm[which], self.weights[which], self.rms_nm[which])
 
 
-def tile(vectors: Array, fractions: Array, extent_nm: tuple[float, float], margin_nm: float, offset_nm: Array) -> tuple[Array, npt.NDArray[np.intp]]:
+def tile(
+    vectors: Array, fractions: Array, extent_nm: tuple[float, float], margin_nm: float, offset_nm: Array
+) -> tuple[Array, npt.NDArray[np.intp]]:
     """Repeat a cell over the field ``[-margin, extent + margin]``.
 
     Parameters
@@ -97,7 +99,9 @@ def crystal_scene(
     return Scene(positions, weight[kind], rms[kind])
 
 
-def with_defects(scene: Scene, vacancies: float, intensity_scatter: float, displacement_nm: float, streams: list[np.random.Generator]) -> Scene:
+def with_defects(
+    scene: Scene, vacancies: float, intensity_scatter: float, displacement_nm: float, streams: list[np.random.Generator]
+) -> Scene:
     """Remove columns, scatter their weights and displace them; one random stream for each, so they do not interact."""
     n = len(scene.weights)
     keep = streams[0].random(n) >= vacancies

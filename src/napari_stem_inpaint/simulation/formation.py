@@ -79,8 +79,8 @@ def form_image(
     full = torch.zeros(grid, dtype=torch.complex64, device=device)
     iy, ix = (a.long() % n for a, n in zip(axes, grid, strict=True))
     full[iy[:, None], ix[None, :]] = spectrum
-    image = torch.fft.ifft2(full).real / step**2
-    image = image[:: oversampling, :: oversampling]
+    image: torch.Tensor = torch.fft.ifft2(full).real / step**2
+    image = image[::oversampling, ::oversampling]
     return image[margin : margin + shape[0], margin : margin + shape[1]].contiguous()
 
 

@@ -95,7 +95,9 @@ def random_scene(extent_nm: tuple[float, float], rng: np.random.Generator) -> Sc
         side = across() > 0
         left = scene.keep(side)
         scene = random_lattice(extent_nm, rng)
-        angle_side = np.array([np.min(np.linalg.norm(left.positions_nm - p, axis=1)) if len(left.weights) else 9.0 for p in scene.positions_nm])
+        angle_side = np.array(
+            [np.min(np.linalg.norm(left.positions_nm - p, axis=1)) if len(left.weights) else 9.0 for p in scene.positions_nm]
+        )
         right = scene.keep(angle_side > 0.15)
         scene = Scene(*(np.concatenate(pair) for pair in zip(_fields(left), _fields(right), strict=True)))
     if rng.random() < 0.25:  # smooth strain
@@ -142,7 +144,7 @@ def random_optics(rng: np.random.Generator) -> Optics:
 
 def training_batch(batch: int, patch_px: int, rng: np.random.Generator, device: str = "cpu") -> torch.Tensor:
     """Return clean patches ``(B, 1, P, P)`` scaled to about [0, 1]."""
-    patches = []
+    patches: list[torch.Tensor] = []
     while len(patches) < batch:
         optics = random_optics(rng)
         extent = (patch_px * optics.pixel_size_nm,) * 2
@@ -150,7 +152,14 @@ def training_batch(batch: int, patch_px: int, rng: np.random.Generator, device: 
         if len(scene.weights) == 0:
             continue
         image = form_image(
-            scene, (patch_px, patch_px), optics.pixel_size_nm, optics.energy_kev, optics.semi_angle_mrad, optics.source_size_nm, MARGIN_NM, device
+            scene,
+            (patch_px, patch_px),
+            optics.pixel_size_nm,
+            optics.energy_kev,
+            optics.semi_angle_mrad,
+            optics.source_size_nm,
+            MARGIN_NM,
+            device,
         )
         peak = float(image.max())
         if peak <= 0:

@@ -14,7 +14,9 @@ KRIGE_STEPS = 40
 WEIGHT = 0.23  # lambda of DPIR
 
 
-def hqs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def hqs(
+    start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Half-quadratic splitting with an annealed noise level (DPIR; Zhang et al. 2021, arXiv 2008.13751, algorithm 1).
 
     Parameters
@@ -57,7 +59,7 @@ def krige_step(y: torch.Tensor, mask: torch.Tensor, noise: float, width: float, 
 
     u = x + K Mᵀ (M K Mᵀ + (noise/sigma)²)⁻¹ (y − M x), K the covariance of the error of x, whose spectrum is taken from x.
     """
-    grid = Grid.of((y.shape[0], y.shape[1]), y.device)
+    grid = Grid.of(y)
 
     def step(x: torch.Tensor, sigma: float) -> torch.Tensor:
         power = lattice_power(x, grid, width)

@@ -25,16 +25,17 @@ class Grid:
     k2: torch.Tensor
 
     @classmethod
-    def of(cls, shape: tuple[int, int], device: torch.device, pad: int = PAD) -> Grid:
-        """Return the grid for a frame of ``shape``, padded by ``pad`` px or a little more."""
-        height, width = (next_fast_len(n + pad, real=True) for n in shape)
-        ky = torch.fft.fftfreq(height, device=device, dtype=torch.float64)
-        kx = torch.fft.rfftfreq(width, device=device, dtype=torch.float64)
-        return cls(shape, (height, width), ky[:, None] ** 2 + kx[None, :] ** 2)
+    def of(cls, frame: torch.Tensor, pad: int = PAD) -> Grid:
+        """Return the grid for ``frame`` (Y, X), on its device and in its type, padded by ``pad`` px or a little more."""
+        height, width = (next_fast_len(n + pad, real=True) for n in frame.shape)
+        ky = torch.fft.fftfreq(height, device=frame.device, dtype=frame.dtype)
+        kx = torch.fft.rfftfreq(width, device=frame.device, dtype=frame.dtype)
+        return cls((frame.shape[0], frame.shape[1]), (height, width), ky[:, None] ** 2 + kx[None, :] ** 2)
 
     def filter(self, image: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
         """Return the padded field K image, where image (Y, X) is zero outside the frame."""
-        return torch.fft.irfft2(power * torch.fft.rfft2(image, s=self.padded), s=self.padded)
+        field: torch.Tensor = torch.fft.irfft2(power * torch.fft.rfft2(image, s=self.padded), s=self.padded)
+        return field
 
     def crop(self, field: torch.Tensor) -> torch.Tensor:
         """Cut the frame out of a padded field."""
@@ -86,27 +87,23 @@ def krige(
     return grid.filter(a, power)
 
 
-def gaussian_process(
-    y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick
-) -> torch.Tensor:
+def gaussian_process(y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick) -> torch.Tensor:
     """Return the Gaussian-process (Wiener) interpolation of ``y`` (Y, X), whose values at ``mask`` count.
 
     The prior is a constant plus a field of Gaussian spectrum of ``width`` in cycles per px; ``noise`` is relative to the field.
     """
-    grid = Grid.of((y.shape[0], y.shape[1]), y.device)
+    grid = Grid.of(y)
     mean = (y * mask).sum() / mask.sum()
     return mean + grid.crop(krige(y - mean, mask, gaussian_power(grid, width), grid, noise, steps, tick))
 
 
-def fourier_sparse(
-    y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick
-) -> Iterator[torch.Tensor]:
+def fourier_sparse(y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick) -> Iterator[torch.Tensor]:
     """Yield the images (Y, X) of iteratively reweighted least squares towards few Fourier coefficients.
 
     The first is the Gaussian process'. Each further one takes its power spectrum from the amplitude of the one before
     (Daubechies et al. 2010, doi 10.1002/cpa.20303, with p = 1), plus a smooth floor that keeps defects possible.
     """
-    grid = Grid.of((y.shape[0], y.shape[1]), y.device, 3 * PAD)
+    grid = Grid.of(y, 3 * PAD)
     mean = (y * mask).sum() / mask.sum()
     envelope = torch.exp(-grid.k2 / 0.35**2)
     floor = 1e-3 * torch.exp(-grid.k2 / (1.5 * width) ** 2)

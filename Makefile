@@ -1,0 +1,39 @@
+# make demo, make test: each sets up everything it needs first; a second run needs no network.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+SCREEN := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY)),,xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
+HEADLESS := $(if $(SCREEN),--headless,)
+
+.PHONY: demo test core lint env clean
+
+demo: env  ## open napari on the sample measurement and reconstruct it; without a display, leave pictures in demo/
+	$(SCREEN) $(BIN)/stem-inpaint demo $(HEADLESS) --out demo
+
+test: env  ## run every test
+	$(SCREEN) $(BIN)/python -m pytest -q
+
+core: env  ## run the quick tests that need no window
+	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/gui
+
+lint: env  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/npe2 validate --imports napari-stem-inpaint
+
+env: $(STAMP)  ## build .venv and get the system libraries
+	@sh scripts/system_libraries.sh
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install it (Debian: apt-get install python3 python3-venv) and try again." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "Python's venv module is needed: apt-get install python3-venv, then try again." >&2; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[pyside6,em]" --group dev
+	@rm -f .venv/.installed-* && touch $@
+
+clean:  ## remove what was built
+	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
