@@ -1,10 +1,11 @@
 # make demo, make test: each sets up everything it needs first; a second run needs no network.
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' && echo $$p && break; done)
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
-SCREEN := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY)),,xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
+# The folder belongs to it: the scripts in a moved .venv point to where it was.
+STAMP := .venv/.installed-$(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
+SCREEN := $(if $(filter Linux,$(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY)),xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
 HEADLESS := $(if $(SCREEN),--headless,)
 
 .PHONY: demo test core lint env clean
@@ -27,9 +28,10 @@ lint: env  ## check style and types
 env: $(STAMP)  ## build .venv and get the system libraries
 	@sh scripts/system_libraries.sh
 
-$(STAMP): pyproject.toml constraints.txt
+# Named by what it was made from, so it has no prerequisites: a checkout changes the files' times, not the environment.
+$(STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install it (Debian: apt-get install python3 python3-venv) and try again." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
 		{ echo "Python's venv module is needed: apt-get install python3-venv, then try again." >&2; rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[pyside6,em]" --group dev

@@ -23,9 +23,12 @@ need libxcb-render-util.so.0 libxcb-render-util0
 need libdbus-1.so.3 libdbus-1-3
 need libfontconfig.so.1 libfontconfig1
 need libglib-2.0.so.0 libglib2.0-0
-[ -n "$(find /usr/lib* -path '*/dri/*_dri.so' -print -quit 2>/dev/null)" ] || missing="$missing libgl1-mesa-dri"
+# A display brings its own OpenGL driver; Xvfb needs Mesa's.
 if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
-    command -v xvfb-run >/dev/null || missing="$missing xvfb xauth"
+    ls /usr/lib*/dri/*_dri.so /usr/lib*/*/dri/*_dri.so /usr/lib*/libgallium-* /usr/lib*/*/libgallium-* 2>/dev/null | grep -q . ||
+        missing="$missing libgl1-mesa-dri"
+    command -v xvfb-run >/dev/null || missing="$missing xvfb"
+    command -v xauth >/dev/null || missing="$missing xauth"
 fi
 [ -n "$missing" ] || exit 0
 
@@ -34,17 +37,19 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 if [ "$(id -u)" = 0 ]; then
-    sudo=""
+    root="env"
 elif sudo -n true 2>/dev/null; then
-    sudo="sudo"
+    root="sudo -n env"
 else
     echo "System libraries are missing; run: sudo apt-get update && sudo apt-get install --yes --no-install-recommends$missing" >&2
     exit 1
 fi
 echo "Installing system libraries:$missing"
-export DEBIAN_FRONTEND=noninteractive
+# One broken extra source must not stop what the others deliver.
 # shellcheck disable=SC2086
-$sudo apt-get -qq update && $sudo apt-get -qq install --yes --no-install-recommends $missing >/dev/null || {
-    echo "Installing system libraries failed; run: apt-get update && apt-get install --yes --no-install-recommends$missing" >&2
+$root apt-get -qq update || true
+# shellcheck disable=SC2086
+$root DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null || {
+    echo "Installing system libraries failed; run as root: apt-get update && apt-get install --yes --no-install-recommends$missing" >&2
     exit 1
 }

@@ -80,7 +80,7 @@ class ReconstructionParams(Params):
     noise: Literal["auto", "none", "estimate"] = _field(
         "auto", "none: measured values are exact; estimate: they are noisy; auto: as the measurement says, else estimate."
     )
-    withheld: float = _field(0.08, "Fraction of the measurements withheld to choose between starts and steps.", "", ge=0.01, le=0.5)
+    withheld: float = _field(0.03, "Fraction of the measurements withheld to choose between starts and steps.", "", ge=0.01, le=0.5)
     seed: int = _field(0, "Chooses withheld positions and transformations.", "", ge=0, le=2**31 - 1)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")
 

@@ -39,6 +39,7 @@ ROUGH_STEPS, FINE_STEPS = 100, 300
 REWEIGHTINGS = 6
 PATIENCE = 5
 GAIN = 0.995  # a later image must predict the withheld part better by this factor
+CAUTION = 0.95  # and the denoised one by this: with all measurements back, the start gains more than it does
 SIGMA_PER_ERROR = 1.5
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
@@ -233,7 +234,7 @@ class _Run:
         for k, (x, u) in enumerate(self._steps(start, visible, prior, self._sigmas(errors, prior, sigmas)), 1):
             del x
             errors.append(problem.rms(u, withheld))
-            if errors[-1] < errors[keep] * GAIN:
+            if errors[-1] < errors[keep] * (GAIN if keep else CAUTION):
                 keep = k
             yield self._iterate(u, REWEIGHTINGS + 1 + k, errors[-1], "trial with withheld measurements")
             if k - keep >= PATIENCE:
