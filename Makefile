@@ -8,7 +8,7 @@ STAMP := .venv/.installed-$(shell (pwd; cat pyproject.toml constraints.txt) | ck
 SCREEN := $(if $(filter Linux,$(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY)),xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
 HEADLESS := $(if $(SCREEN),--headless,)
 
-.PHONY: demo test core lint env clean
+.PHONY: demo test core lint env clean pictures
 
 demo: env  ## open napari on the sample measurement and reconstruct it; without a display, leave pictures in demo/
 	$(SCREEN) $(BIN)/stem-inpaint demo $(HEADLESS) --out demo
@@ -39,3 +39,7 @@ $(STAMP):
 
 clean:  ## remove what was built
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+pictures: env  ## make the pictures of the README again, from the real program
+	$(SCREEN) $(BIN)/stem-inpaint demo --headless --out docs/images
+	rm -f docs/images/*.tif
