@@ -87,11 +87,12 @@ def test_a_stop_is_asked_for_inside_a_pass(checkpoint):
 def test_a_write_that_fails_leaves_the_old_file_whole(checkpoint, monkeypatch):
     before = checkpoint.read_bytes()
 
-    def half(tensors, path, metadata):
-        Path(path).write_bytes(b"half")
+    def half(path, data):
+        with path.open("wb") as file:
+            file.write(data[:100])
         raise OSError("disk full")
 
-    monkeypatch.setattr("napari_stem_inpaint.denoisers.checkpoint.save_file", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(CheckpointError, match="disk full"):
         save_checkpoint(checkpoint, network().state_dict(), card())
     assert checkpoint.read_bytes() == before

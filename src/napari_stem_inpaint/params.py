@@ -75,8 +75,8 @@ class ReconstructionParams(Params):
         "krige", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel."
     )
     equivariant: bool = _field(True, "Denoise randomly turned, mirrored and shifted copies, so that no direction is preferred.")
-    sigma_start: float = _field(0.0, "First denoising strength, relative to the intensity range; 0 = automatic.", "", ge=0, le=0.5)
-    sigma_end: float = _field(0.0, "Last denoising strength, relative to the intensity range; 0 = automatic.", "", ge=0, le=0.5)
+    sigma_start: float = _field(0.2, "First denoising strength, relative to the intensity range.", "", ge=5e-5, le=0.5)
+    sigma_end: float = _field(1e-4, "Last denoising strength; never below the measurement's own noise.", "", ge=5e-5, le=0.5)
     noise: Literal["auto", "none", "estimate"] = _field(
         "auto", "none: measured values are exact; estimate: they are noisy; auto: as the measurement says, else estimate."
     )

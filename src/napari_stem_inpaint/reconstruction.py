@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -37,17 +37,17 @@ NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
 ROUGH_STEPS, FINE_STEPS = 100, 300
 REWEIGHTINGS = 6
-PATIENCE = 5
+LAST_STEPS = 8  # repeated when the withheld measurements are back
+MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.995  # a later image must predict the withheld part better by this factor
 CAUTION = 0.95  # and the denoised one by this: with all measurements back, the start gains more than it does
-SIGMA_PER_ERROR = 1.5
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """The measurement scaled to [0, 1] on the device: ``y`` and ``mask`` (Y, X), mask 1 = measured."""
+    """The measurement scaled to [0, 1] on the device: ``y`` and ``mask`` (Y, X) with a margin, mask 1 = measured."""
 
     y: torch.Tensor
     mask: torch.Tensor
@@ -60,7 +60,12 @@ class _Problem:
 
     def unscale(self, image: torch.Tensor) -> FloatImage:
         """Return a CPU float32 image in the input's units, with memory of its own."""
-        return (image.double().cpu().numpy() * self.span + self.low).astype(np.float32)
+        return (self.frame(image).cpu().double().numpy() * self.span + self.low).astype(np.float32)
+
+    @staticmethod
+    def frame(image: torch.Tensor) -> torch.Tensor:
+        """Cut off the margin."""
+        return image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
 
 @dataclass(frozen=True)
@@ -183,14 +188,13 @@ class _Run:
         if params.solver == "hqs" and denoiser is None:
             self.denoiser = load_checkpoint(params.checkpoint, self.device)
             self.denoiser.on_every_layer(tick)
-        self.total = {"hqs": REWEIGHTINGS + 3 + 2 * params.iterations, "irls": REWEIGHTINGS + 3}.get(params.solver, 1)
+        self.total = {"hqs": REWEIGHTINGS + 2 + params.iterations + LAST_STEPS, "irls": REWEIGHTINGS + 2}.get(params.solver, 1)
         self.index = 0
 
     def iterates(self) -> Iterator[Iterate]:
         if self.params.solver == "cubic":
-            values = self.problem.y.cpu().double().numpy()
-            image = torch.as_tensor(cubic(values, self.measurement.mask), device=self.device)
-            yield self._iterate(image, self.total, 0.0, "cubic interpolation")
+            image = cubic(self.problem.frame(self.problem.y).cpu().double().numpy(), self.measurement.mask)
+            yield self._iterate(_with_margin(torch.as_tensor(image)), self.total, 0.0, "cubic interpolation")
         else:
             steps = self._solve()
             while True:
@@ -215,42 +219,50 @@ class _Run:
                 self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
             )
             return
-        # the start: how many re-weightings predict the withheld part best
-        start, rounds, best = problem.y, 0, float("inf")
-        for k, image in enumerate(self._starts(visible, prior)):
-            error = problem.rms(image, withheld)
-            if error < best * (GAIN if k else 1) or (p.start == "irls" and k <= 1):
-                start, rounds, best = image, k, error
-            yield self._iterate(image, 1 + k, error, "choosing the start")
-            if k == REWEIGHTINGS or k >= rounds + 2 or p.start == "gp":
-                break
-        name = f"Fourier-sparse start, {rounds} re-weightings" if rounds else "Gaussian-process start"
-        if p.solver == "irls":
-            yield self._iterate(self._start(problem.mask, prior, rounds), self.total, best, name)
-            return
-        # the trial: how many denoising steps predict the withheld part best
-        sigmas: list[float] = []
-        errors, keep = [best], 0
-        for k, (x, u) in enumerate(self._steps(start, visible, prior, self._sigmas(errors, prior, sigmas)), 1):
-            del x
-            errors.append(problem.rms(u, withheld))
-            if errors[-1] < errors[keep] * (GAIN if keep else CAUTION):
-                keep = k
-            yield self._iterate(u, REWEIGHTINGS + 1 + k, errors[-1], "trial with withheld measurements")
-            if k - keep >= PATIENCE:
-                break
-        # the same with all measurements
+        rounds, start, error = yield from self._choose_start(visible, withheld, prior)
+        name = f"Fourier-sparse start, {rounds} re-weighting{'s' * (rounds > 1)}" if rounds else "Gaussian-process start"
         image = self._start(problem.mask, prior, rounds)
+        if p.solver == "irls":
+            yield self._iterate(image, self.total, error, name)
+            return
+        yield self._iterate(image, REWEIGHTINGS + 2, error, name)
+        sigmas = self._sigmas(prior)
+        keep, trial, errors = yield from self._trial(start, error, visible, withheld, prior, sigmas)
         if not keep:
             note = f"{name}; kept, because denoising did not predict withheld measurements better"
-            yield self._iterate(image, self.total, best, note)
+            yield self._iterate(image, self.total, error, note)
             return
-        yield self._iterate(image, REWEIGHTINGS + 2 + p.iterations, best, name)
-        base = self.total - keep
-        for k, (x, u) in enumerate(self._steps(image, problem.mask, prior, iter(sigmas[:keep])), 1):
-            stage = "denoising" if k < keep else f"{name}; {keep} denoising steps"
-            yield self._iterate(u, base + k, errors[k], stage)
-            del x
+        last = sigmas[max(0, keep - LAST_STEPS) : keep]
+        for k, u in enumerate(self._steps(trial, problem.mask, prior, last), 1):
+            stage = "denoising with all measurements" if k < len(last) else f"{name}; {keep} denoising step{'s' * (keep > 1)}"
+            yield self._iterate(u, self.total - len(last) + k, errors[keep], stage)
+
+    def _choose_start(
+        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior
+    ) -> Generator[Iterate, None, tuple[int, torch.Tensor, float]]:
+        """Return how many re-weightings predict the withheld part best, their image and its error."""
+        forced = self.params.start == "irls"
+        rounds, start, least = 0, self.problem.y, float("inf")
+        for k, image in enumerate(self._starts(visible, prior)):
+            error = self.problem.rms(image, withheld)
+            yield self._iterate(image, 1 + k, error, "choosing the start")
+            if error < least * (GAIN if k else 1) or (forced and k == 1):
+                rounds, start, least = k, image, error
+            if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
+                break
+        return rounds, start, least
+
+    def _trial(
+        self, start: torch.Tensor, error: float, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, sigmas: list[float]
+    ) -> Generator[Iterate, None, tuple[int, torch.Tensor, list[float]]]:
+        """Return how many denoising steps predict the withheld part best (0: the start does), their image, and every error."""
+        keep, kept, errors = 0, start, [error]
+        for k, u in enumerate(self._steps(start, visible, prior, sigmas), 1):
+            errors.append(self.problem.rms(u, withheld))
+            yield self._iterate(u, REWEIGHTINGS + 2 + k, errors[-1], "trial with withheld measurements")
+            if errors[-1] < errors[keep] * (GAIN if keep else CAUTION):
+                keep, kept = k, u
+        return keep, kept, errors
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
         out = self.problem.unscale(image)
@@ -288,9 +300,7 @@ class _Run:
     def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
         return next(islice(self._starts(mask, prior), rounds, None))
 
-    def _steps(
-        self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: Iterator[float]
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _steps(self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
         assert self.denoiser is not None
         denoise: DenoiseFunction = self.denoiser
         if self.params.equivariant:
@@ -299,21 +309,12 @@ class _Run:
             data_step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
         else:
             data_step = replace_step(self.problem.y, mask, prior.sigma)
-        return hqs(start, denoise, data_step, sigmas)
+        return (u for _, u in hqs(start, denoise, data_step, sigmas))
 
-    def _sigmas(self, errors: list[float], prior: _Prior, used: list[float]) -> Iterator[float]:
-        """Yield the strengths: log-spaced if the user gave both ends, else in proportion to the error of the last image."""
-        p = self.params
-        model_error = max(errors[0] ** 2 - prior.sigma**2, 1e-12) ** 0.5
-        first = p.sigma_start or SIGMA_PER_ERROR * model_error
-        for k in range(p.iterations):
-            if p.sigma_end:
-                sigma = first * (p.sigma_end / first) ** (k / max(1, p.iterations - 1))
-            else:
-                now = max(errors[-1] ** 2 - prior.sigma**2, 1e-12) ** 0.5
-                sigma = first * min(1.0, now / model_error)
-            used.append(float(np.clip(sigma, 5e-5, 0.5)))
-            yield used[-1]
+    def _sigmas(self, prior: _Prior) -> list[float]:
+        """Return the strengths, log-spaced."""
+        last = min(max(self.params.sigma_end, prior.sigma), 0.5)
+        return np.geomspace(max(self.params.sigma_start, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
 
 
 def _scale(measurement: Measurement, device: torch.device) -> _Problem:
@@ -326,9 +327,13 @@ def _scale(measurement: Measurement, device: torch.device) -> _Problem:
             f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask."
         )
     dtype = torch.float32 if device.type == "mps" else torch.float64
-    mask = torch.as_tensor(measurement.mask, device=device).to(dtype)
-    y = torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low), dtype=dtype, device=device) * mask
+    mask = _with_margin(torch.as_tensor(measurement.mask).to(device, dtype))
+    y = _with_margin(torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low)).to(device, dtype)) * mask
     return _Problem(y, mask, float(low), float(high - low))
+
+
+def _with_margin(image: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.pad(image, (MARGIN_PX,) * 4)
 
 
 def _withhold(mask: torch.Tensor, fraction: float, rng: np.random.Generator) -> torch.Tensor:

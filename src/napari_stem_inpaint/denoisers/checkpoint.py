@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..errors import CheckpointError, sentence
 from .networks import DRUNet, build_network, on_device
@@ -72,7 +72,7 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapp
     """Write a safetensors file beside ``path`` and rename it, so that no reader meets half a file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, dict(metadata))
+        partial.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, dict(metadata)))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"Cannot write {path}: {sentence(error)}; choose a folder that exists and is writable.") from error

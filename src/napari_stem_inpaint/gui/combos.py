@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 
 from ..errors import InputError
@@ -62,13 +62,15 @@ def plane_name(layer: Layer, plane: tuple[int, ...]) -> str:
 
 
 class LayerCombo(QComboBox):
-    """Chooses one of the viewer's layers that ``accepts`` likes, or none ("empty")."""
+    """Chooses one of the viewer's layers that ``accepts`` likes, or none ("empty"); a new one that ``wants`` likes is chosen at once."""
 
     chosen = Signal()  # by the user, or because layers came or went
 
-    def __init__(self, viewer: Viewer, accepts: Callable[[Layer], bool], empty: str) -> None:
+    def __init__(
+        self, viewer: Viewer, accepts: Callable[[Layer], bool], empty: str, wants: Callable[[Layer], bool] = lambda layer: False
+    ) -> None:
         super().__init__()
-        self._viewer, self._accepts, self._empty = viewer, accepts, empty
+        self._viewer, self._accepts, self._empty, self._wants = viewer, accepts, empty, wants
         self._layers: list[Layer] = []
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
@@ -93,12 +95,13 @@ class LayerCombo(QComboBox):
         self.setCurrentIndex(0 if layer is None else self._layers.index(layer) + 1)
 
     def _on_layers_changed(self, event: object = None) -> None:
-        before = self.layer()
+        before, known = self.layer(), self._layers
         self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
         self.blockSignals(True)
         self.clear()
         self.addItems([self._empty, *(layer.name for layer in self._layers)])
-        self.choose(before if before in self._layers else None)
+        new = [layer for layer in self._layers if layer not in known and self._wants(layer)]
+        self.choose(new[-1] if new else before if before in self._layers else None)
         self.blockSignals(False)
         self._on_index_changed()
 
@@ -149,7 +152,7 @@ class CheckpointChoice(ComboBox):
         if value != FROM_FILE and value not in self._names:
             self._names.append(value)
             self.choices = self._labelled()
-        ComboBox.value.fset(self, value)
+        ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
 
     def _labelled(self) -> list[tuple[str, str]]:
         return [*((Path(name).name.removesuffix(SUFFIX), name) for name in self._names), ("From file…", FROM_FILE)]

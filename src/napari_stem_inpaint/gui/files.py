@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, StemInpaintError
-from ..frames import Frame, Measurement, PixelSize, Reconstruction
-from .layers import KEY, LayerData, Place, contrast, frame_layer, measurement_layers
+from ..errors import InputError
+from ..frames import Frame, Reconstruction
+from .layers import KEY, LayerData, Place, contrast, frame_layer, measurement_layers, pixel_size_nm
 
 OURS = ".stem.tif"  # an ordinary TIFF; the longer ending keeps this plugin from claiming every TIFF
-MOVIE = ".mrc"  # may come with a table of positions
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
@@ -35,13 +35,14 @@ def read_layers(path: str) -> list[LayerData]:
         If the file cannot be read.
     """
     from ..io import read, read_measurement
+    from ..io.direct_electron import find_companions
 
-    if path.lower().endswith((OURS, MOVIE)):
-        try:
+    if find_companions(Path(path)):
+        return list(measurement_layers(read_measurement(path)))
+    if path.lower().endswith(OURS):
+        with suppress(InputError):  # a frame or a reconstruction: no mask
             return list(measurement_layers(read_measurement(path)))
-        except InputError:
-            pass  # an image without a mask, or a file that read() explains better
-    return [layer for stack in _stacks(read(path)) for layer in [_layer(stack)]]
+    return [_layer(stack) for stack in _stacks(read(path))]
 
 
 def write_image(path: str, data: npt.NDArray[Any], attributes: dict[str, Any]) -> list[str]:
@@ -56,7 +57,8 @@ def write_image(path: str, data: npt.NDArray[Any], attributes: dict[str, Any]) -
 
     metadata = dict(attributes.get("metadata", {}))
     name, recipe = str(attributes.get("name", "frame")), metadata.get("recipe")
-    pixel_size = _pixel_size(attributes)
+    scale, units = attributes.get("scale"), attributes.get("units")
+    pixel_size = None if scale is None or units is None else pixel_size_nm(scale, units)
     frame = Frame(data, pixel_size, name, {key: value for key, value in metadata.items() if key not in (KEY, "recipe", "scores")})
     if recipe is None:
         write_frame(path, frame)
@@ -96,12 +98,3 @@ def _layer(frames: Sequence[Frame]) -> LayerData:
         "axis_labels": ("plane", *place.axis_labels),
     }
     return stack, keywords, kind
-
-
-def _pixel_size(attributes: dict[str, Any]) -> PixelSize:
-    from napari.layers import Image
-
-    from .layers import pixel_size_of
-
-    place = {key: attributes[key] for key in ("scale", "units") if attributes.get(key) is not None}
-    return pixel_size_of(Image(np.zeros((2, 2)), **place))

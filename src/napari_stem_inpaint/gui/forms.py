@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, create_widget
+from magicgui.widgets import CheckBox, FloatSpinBox, create_widget
 from magicgui.widgets.bases import ValueWidget
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from ..errors import InputError, sentence
@@ -19,7 +20,8 @@ from ..params import Params
 
 P = TypeVar("P", bound=Params)
 DECIMALS = 8  # typed values keep this many; trailing zeros are not shown
-WIDEST_CONTROL_PX = 210
+FOLDED, UNFOLDED = "▸ Details", "▾ Details"
+LABEL_PX = 120  # so that the columns of a form's parts line up
 SUFFIXES = {"nm": "_nm", "keV": "_kev", "mrad": "_mrad", "deg": "_deg", "µs": "_us", "px": "_px", "e⁻/px": "_e_per_px", "s": "_s"}
 
 
@@ -49,17 +51,33 @@ class ParamsForm(QWidget, Generic[P]):
             control.changed.connect(self._on_changed)
         front = [name for name in self.controls if name in shown or not shown]
         folded = [name for name in self.controls if name not in front]
-        # Kept: magicgui's containers are deleted with their last Python reference.
-        self._containers = [_container([self.controls[name] for name in names]) for names in (front, folded) if names]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._containers[0].native)
+        layout.addWidget(self._page(front))
         if folded:
-            self.details = QCollapsible("Details")
+            # The arrows are text: icons would keep the colour of the theme at the time they were drawn.
+            self.details = QCollapsible(FOLDED, expandedIcon=" ", collapsedIcon=" ")
+            self.details.toggled.connect(self._on_details_toggled)
             self.details.setDuration(0)
-            self.details.addWidget(self._containers[1].native)
+            for part in (self.details, self.details.content()):
+                if (inner := part.layout()) is not None:
+                    inner.setContentsMargins(0, 0, 0, 0)
+            self.details.addWidget(self._page(folded))
             layout.addWidget(self.details)
+
+    def _page(self, names: Sequence[str]) -> QWidget:
+        page = QWidget()
+        form = QFormLayout(page)
+        form.setContentsMargins(0, 2, 0, 2)
+        form.setVerticalSpacing(3)
+        for name in names:
+            control = self.controls[name]
+            if isinstance(control, CheckBox):
+                form.addRow(control.native)
+            else:
+                add_row(form, title(name, self.model.model_fields[name]), control.native, control.tooltip, LABEL_PX)
+        return page
 
     def values(self) -> P:
         """Return a frozen snapshot.
@@ -79,8 +97,19 @@ class ParamsForm(QWidget, Generic[P]):
         for name, control in self.controls.items():
             control.value = getattr(params, name)
 
+    def _on_details_toggled(self, open_: bool) -> None:
+        self.details.setText(UNFOLDED if open_ else FOLDED)
+
     def _on_changed(self) -> None:
         self.changed.emit()
+
+
+def add_row(form: QFormLayout, text: str, control: QWidget, tooltip: str, width_px: int = 0) -> None:
+    """Add ``control`` with a label that is ``width_px`` wide at least."""
+    label = QLabel(text)
+    label.setToolTip(tooltip)
+    label.setMinimumWidth(width_px)
+    form.addRow(label, control)
 
 
 def title(name: str, field: FieldInfo) -> str:
@@ -109,9 +138,9 @@ def _control(name: str, field: FieldInfo) -> Any:
     options: dict[str, Any] = {}
     if get_origin(annotation) is tuple:
         sides = get_args(annotation)
-        plain = tuple(get_args(side)[0] if get_origin(side) is Annotated else side for side in sides)
+        plain: Any = tuple(get_args(side)[0] if get_origin(side) is Annotated else side for side in sides)
         options = {"options": _range(_limits(get_args(sides[0])[1:]), int, 1)}
-        annotation = tuple[plain]
+        annotation = GenericAlias(tuple, plain)
     elif annotation in (int, float):
         options = _range(_limits(field.metadata), annotation, field.default)
     control: Any = create_widget(value=field.default, annotation=annotation, name=name, options=options)
@@ -147,17 +176,8 @@ def _explain(control: Any, name: str, field: FieldInfo) -> None:
     low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
     span = "" if low is None or high is None else f"\nRange: {low:g} to {high:g}{f' {unit}' if unit else ''}"
     control.name = name
-    control.label = title(name, field)
     if isinstance(control, CheckBox):
-        control.text = control.label
+        control.text = title(name, field)
     control.tooltip = f"{field.description}{span}"
-    native = control.native
-    native.setMaximumWidth(WIDEST_CONTROL_PX if not isinstance(control, CheckBox) else 16777215)
-    native.setMinimumWidth(60)
-    native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-
-def _container(controls: Sequence[Any]) -> Container:
-    container: Container = Container(widgets=list(controls), labels=True)
-    container.margins = (0, 0, 0, 0)
-    return container
+    control.native.setMinimumWidth(60)
+    control.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

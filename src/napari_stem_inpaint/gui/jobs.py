@@ -18,7 +18,7 @@ Tick = Callable[[], None]
 def simulation(params: SimulationParams, tick: Tick) -> Generator[str, None, Frame]:
     """Return a simulated frame."""
     yield from _loading()
-    from ..simulate import simulate
+    from ..simulation import simulate
 
     tick()
     yield "Simulating…"
@@ -28,7 +28,7 @@ def simulation(params: SimulationParams, tick: Tick) -> Generator[str, None, Fra
 def acquisition(frame: Frame, scan: ScanParams, acquire_params: AcquisitionParams, tick: Tick) -> Generator[str, None, Measurement]:
     """Return what is measured of ``frame``."""
     from ..scans import make_scan
-    from ..simulate import acquire
+    from ..simulation import acquire
 
     yield "Scanning…"
     positions = make_scan(frame.shape, scan)
@@ -41,7 +41,7 @@ def reconstruction(
 ) -> Generator[str | Iterate, None, Reconstruction]:
     """Yield the iterates; return the reconstruction with scores and recipe."""
     yield from _loading()
-    from ..reconstruct import finish, iterate
+    from ..reconstruction import finish, iterate
 
     tick()
     yield "Learning from the measured positions how smooth the image is…"
@@ -52,7 +52,7 @@ def reconstruction(
                 yield last
         tick()
         yield "Scoring the result…"
-        return finish(measurement, params, last, truth)
+        return finish(measurement, params, last, reference=truth)
 
 
 def _loading() -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pint
 
 from ..frames import Frame, Measurement, PixelSize, Reconstruction
 
@@ -51,12 +52,12 @@ class Place:
         return {"scale": self.scale, "units": self.units, "translate": self.translate, "axis_labels": self.axis_labels}
 
 
-def pixel_size_of(layer: Layer) -> PixelSize:
-    """Return the pixel size ``(y, x)`` in nm, or None where the layer's unit is no length."""
-    units = layer.units[-2:]
-    if not all(unit.is_compatible_with("nm") for unit in units):
+def pixel_size_nm(scale: Sequence[float], units: Sequence[Any]) -> PixelSize:
+    """Return the pixel size ``(y, x)`` in nm of a layer's last two axes, or None where their unit is no length."""
+    lengths = [pint.get_application_registry().Quantity(abs(float(s)), str(unit)) for s, unit in zip(scale[-2:], units[-2:], strict=True)]
+    if not all(length.is_compatible_with("nm") for length in lengths):
         return None
-    y, x = (abs(s) * float((1 * unit).to("nm").magnitude) for s, unit in zip(_two(layer.scale), units, strict=True))
+    y, x = (float(length.to("nm").magnitude) for length in lengths)
     return y, x
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import StemInpaintError
@@ -21,11 +21,7 @@ class Panel(QWidget):
         self.body = QVBoxLayout(content)
         self.body.setContentsMargins(4, 4, 4, 4)
         self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
-        scroll = QScrollArea()
-        scroll.setWidget(content)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = _Scroll(content)
         self.run_button = QPushButton(action)
         self.run_button.setToolTip(tooltip)
         self.buttons = QHBoxLayout()
@@ -37,8 +33,9 @@ class Panel(QWidget):
         self.foot.addLayout(self.buttons)
         self.foot.addWidget(self.status)
         layout = QVBoxLayout(self)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(scroll)
         layout.addLayout(self.foot)
+        layout.addStretch(1)
         self.runner.said.connect(self.say)
         self.runner.failed.connect(self.say)
 
@@ -67,6 +64,29 @@ class Panel(QWidget):
         """Start ``job``; the button rests until it has ended."""
         self.run_button.setEnabled(False)
         self.runner.start(job)
+
+
+class _Scroll(QScrollArea):
+    """As high as its content where there is room, scrolling where there is not."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._content = content
+        self.setWidget(content)
+
+    def sizeHint(self) -> QSize:
+        """Return the content's own."""
+        return self._content.sizeHint()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the content when it grows or shrinks."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 def _sentence_label() -> QLabel:

@@ -14,7 +14,7 @@ NAMES = {
     "sre_unmeasured_db": "unmeasured positions {:.1f} dB",
     "sre_mean_removed_db": "mean removed {:.1f} dB",
     "psnr_db": "PSNR {:.1f} dB",
-    "ssim": "SSIM {:.4f}",
+    "ssim": "SSIM {:.5f}",
 }
 
 
@@ -30,9 +30,9 @@ class Progress(QProgressBar):
         self._timer.setInterval(500)
         self._timer.timeout.connect(self._on_timeout)
         self.setTextVisible(True)
-        self.reset_bar()
+        self.clear()
 
-    def reset_bar(self) -> None:
+    def clear(self) -> None:
         """Show that nothing runs."""
         self.setRange(0, 1)
         self.setValue(0)
@@ -40,8 +40,8 @@ class Progress(QProgressBar):
 
     def start(self) -> None:
         """Begin to count the time of a new run."""
+        self.clear()
         self.step, self._seconds, self._since = None, 0.0, time.monotonic()
-        self.setRange(0, 0)
         self._timer.start()
         self._on_timeout()
 
@@ -57,36 +57,31 @@ class Progress(QProgressBar):
         self.setValue(iterate.index)
         self._on_timeout()
 
-    def finish(self) -> None:
-        """Show that everything is done."""
-        self.setRange(0, 1)
-        self.setValue(1)
-        self.setFormat(f"done in {clock(self.seconds)}")
-        self.step = None
-
-    def rest(self) -> None:
-        """Stop counting."""
-        self._seconds, self._since = self.seconds, None
+    def stop(self, how: str) -> None:
+        """Stop counting, and say how it ended: "done", "cancelled" or "failed"."""
         self._timer.stop()
-        if self.maximum() == 0:
-            self.reset_bar()
+        self._seconds, self._since = self.seconds, None
+        if how == "done":
+            self.setValue(self.maximum())
+            self.setFormat(f"done in {clock(self.seconds)}")
+        else:
+            self.setFormat(f"{how}{f' at {self._place()}' if self.step else ''} after {clock(self.seconds)}")
 
     @property
     def seconds(self) -> float:
         """Time of the run so far, without pauses."""
         return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
-    def place(self) -> str:
-        """Return "step 3 of 20"."""
-        return "the beginning" if self.step is None else f"step {self.step.index} of {self.step.total}"
+    def _place(self) -> str:
+        return "" if self.step is None else f"step {self.step.index} of {self.step.total}"
 
     def _on_timeout(self) -> None:
         paused = "paused, " if self._since is None else ""
         if self.step is None:
-            self.setFormat(f"{paused}{clock(self.seconds)}")
+            self.setFormat(f"{paused}preparing, {clock(self.seconds)}")
             return
         left = self.seconds / max(1, self.step.index) * (self.step.total - self.step.index)
-        self.setFormat(f"{paused}{self.place()}, {clock(self.seconds)}, about {clock(left)} left")
+        self.setFormat(f"{paused}{self._place()}, {clock(self.seconds)}, about {clock(left)} left")
 
 
 def clock(seconds: float) -> str:

@@ -13,8 +13,8 @@ from ..frames import Iterate, Measurement, Reconstruction, as_image
 from ..params import ReconstructionParams
 from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, has_checkpoint, is_grey_image, is_mask, plane_name, plane_shown
-from .forms import ParamsForm
-from .layers import Layers, notes_of, pixel_size_of
+from .forms import ParamsForm, add_row
+from .layers import Layers, notes_of, pixel_size_nm
 from .panel import Panel
 from .progress import Progress, in_words
 
@@ -27,6 +27,11 @@ ONLY_PLUG_AND_PLAY = ("checkpoint", "iterations", "data_step", "equivariant", "s
 NOT_ITERATED = ("start", "withheld")  # unused by plain interpolation
 
 
+def is_measured(layer: Layer) -> bool:
+    """Whether ``layer`` is known to be a measured image."""
+    return notes_of(layer).get("role") == "measured"
+
+
 class ReconstructWidget(Panel):
     """Reconstructs a measured layer while showing every iterate."""
 
@@ -34,16 +39,17 @@ class ReconstructWidget(Panel):
         super().__init__("Run", "Reconstruct the measured image; every iterate is shown.")
         self._viewer = napari_viewer
         self.layers = Layers(napari_viewer)
-        self.measured = LayerCombo(napari_viewer, is_grey_image, "choose an image")
-        self.mask = LayerCombo(napari_viewer, is_mask, "choose a mask")
-        self.truth = LayerCombo(napari_viewer, is_grey_image, "unknown")
+        self.measured_combo = LayerCombo(napari_viewer, is_grey_image, "choose an image", is_measured)
+        self.mask_combo = LayerCombo(napari_viewer, is_mask, "choose a mask")
+        self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
         checkpoint = CheckpointChoice(ReconstructionParams.model_fields["checkpoint"].default)
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls={"checkpoint": checkpoint})
+        self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.progress = Progress()
         self._build()
-        self.measured.chosen.connect(self._on_measured_chosen)
-        for signal in (self.mask.chosen, self.truth.chosen, self.form.changed):
+        self.measured_combo.chosen.connect(self._on_measured_chosen)
+        for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed):
             signal.connect(self._on_choice)
         self.run_button.clicked.connect(self._on_run)
         self.pause_button.clicked.connect(self._on_pause)
@@ -53,43 +59,36 @@ class ReconstructWidget(Panel):
         self.runner.failed.connect(self._on_failed)
         self.runner.cancelled.connect(self._on_cancelled)
         self.runner.ended.connect(self._on_ended)
-        follow(self, self._on_layer_added, napari_viewer.layers.events.inserted)
         follow(self, self._on_choice, napari_viewer.dims.events.current_step)
-        self._on_layer_added()
+        self._on_measured_chosen()
 
     def _build(self) -> None:
         chooser = QWidget()
         form = QFormLayout(chooser)
         form.setContentsMargins(0, 0, 0, 0)
         for label, combo, tip in (
-            ("Measured", self.measured, "The measured image; what it holds at unmeasured positions is ignored."),
-            ("Mask", self.mask, "Where it was measured: Labels or image, non-zero = measured."),
-            ("Truth", self.truth, "The true image, if known; only used for scores."),
+            ("Measured", self.measured_combo, "The measured image; what it holds at unmeasured positions is ignored."),
+            ("Mask", self.mask_combo, "Where it was measured: Labels or image, non-zero = measured."),
+            ("Truth", self.truth_combo, "The true image, if known; only used for scores."),
         ):
-            form.addRow(label, combo)
+            add_row(form, label, combo, tip)
             combo.setAccessibleName(label)
-            combo.setAccessibleDescription(tip)
-            form.labelForField(combo).setToolTip(tip)
         self.add_group("Layers", chooser)
         self.add_group("Reconstruction", self.form)
         self.buttons.addWidget(self.pause_button)
         self.buttons.addWidget(self.cancel_button)
         self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
 
-    def _on_layer_added(self, event: object = None) -> None:
-        measured = [layer for layer in self.measured.layers if notes_of(layer).get("role") == "measured"]
-        if measured and not self.runner.running:
-            self.measured.choose(measured[-1])
-        self._on_measured_chosen()
-
     def _on_measured_chosen(self) -> None:
         """Choose the mask and the truth that belong to the measured layer, where it says so."""
-        layer = self.measured.layer()
-        notes = {} if layer is None else notes_of(layer)
-        if notes.get("set"):
-            self._choose_partner(self.mask, "mask", "set", notes["set"])
-        if notes.get("truth"):
-            self._choose_partner(self.truth, "frame", "id", notes["truth"])
+        layer = self.measured_combo.layer()
+        if layer is not None and layer != self._partnered:
+            notes = notes_of(layer)
+            if notes.get("set"):
+                self._choose_partner(self.mask_combo, "mask", "set", notes["set"])
+            if notes.get("truth"):
+                self._choose_partner(self.truth_combo, "frame", "id", notes["truth"])
+        self._partnered = layer
         self._on_choice()
 
     @staticmethod
@@ -116,7 +115,7 @@ class ReconstructWidget(Panel):
         self.pause_button.setText("Resume" if self.runner.paused else "Pause")
 
     def _obstacle(self) -> str:
-        measured, mask, truth = self.measured.layer(), self.mask.layer(), self.truth.layer()
+        measured, mask, truth = self.measured_combo.layer(), self.mask_combo.layer(), self.truth_combo.layer()
         if measured is None:
             return "Choose the measured image: open a file, or make one with Simulate and Scan."
         if mask is None:
@@ -131,7 +130,7 @@ class ReconstructWidget(Panel):
         return ""
 
     def _what_plane(self) -> str:
-        layer = self.measured.layer()
+        layer = self.measured_combo.layer()
         plane = () if layer is None else plane_shown(self._viewer, layer)
         return f"The plane shown will be reconstructed: {plane_name(layer, plane)}." if layer is not None and plane else ""
 
@@ -144,7 +143,7 @@ class ReconstructWidget(Panel):
         measurement = Measurement.from_arrays(
             array_of(measured, plane),
             where,
-            pixel_size_of(measured),
+            pixel_size_nm(measured.scale, measured.units),
             notes.get("noise", "unknown"),
             notes.get("name") or plane_name(measured, plane),
         )
@@ -154,13 +153,14 @@ class ReconstructWidget(Panel):
         return measurement, as_image(array_of(truth, of_truth or plane_shown(self._viewer, truth)), "truth")
 
     def _on_run(self) -> None:
-        measured, mask = self.measured.layer(), self.mask.layer()
+        measured, mask = self.measured_combo.layer(), self.mask_combo.layer()
         if measured is None or mask is None:
             return
         try:
             params = self.form.values()
-            measurement, truth = self._snapshot(measured, mask, self.truth.layer())
+            measurement, truth = self._snapshot(measured, mask, self.truth_combo.layer())
         except InputError as error:
+            self.progress.clear()
             self.say(error)
             return
         self.layers.begin_result(measurement, measured)
@@ -192,15 +192,16 @@ class ReconstructWidget(Panel):
     def _on_returned(self, result: Reconstruction) -> None:
         self.layers.show_result(result)
         self.say(in_words(result, self.progress.step))
-        self.progress.finish()
+        self.progress.stop("done")
 
     def _on_failed(self, sentence: str) -> None:
         self.layers.leave_result()
+        self.progress.stop("failed")
 
     def _on_cancelled(self) -> None:
         kept = self.layers.leave_result()
-        self.say(f"Cancelled at {self.progress.place()}." + (" The last image stays." if kept else ""))
+        self.say("Cancelled." + (" The last image stays." if kept else ""))
+        self.progress.stop("cancelled")
 
     def _on_ended(self) -> None:
-        self.progress.rest()
         self._on_choice()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..frames import Frame
 from ..params import ScanParams, SimulationParams
-from .layers import LayerData, contrast, frame_layer, measurement_layers
+from .layers import KEY, LayerData, contrast, frame_layer, measurement_layers
 
 SIDE_PX = 256
 PIXEL_SIZE_NM = 0.02
@@ -33,14 +33,14 @@ def _params(**changed: object) -> SimulationParams:
 def _sample(params: SimulationParams, scan: ScanParams) -> list[LayerData]:
     """Return truth, mask and measured image, noise-free, with one contrast."""
     from ..scans import make_scan
-    from ..simulate import acquire, simulate
+    from ..simulation import acquire, simulate
 
     made = simulate(params)
-    frame = Frame(made.image, made.pixel_size_nm, f"{params.crystal}{' defective' if params.vacancies else ''}", made.metadata)
+    frame = Frame(made.image, made.pixel_size_nm, f"{'Defective ' if params.vacancies else ''}{params.crystal}", made.metadata)
     measurement = acquire(frame, make_scan(frame.shape, scan))
     limits = contrast(measurement.values[measurement.mask])
     array, keywords, kind = frame_layer(frame, limits=limits)
     truth = array, {**keywords, "name": f"{frame.name} truth"}, kind
-    identity = keywords["metadata"]["stem_inpaint"]["id"]
+    identity = keywords["metadata"][KEY]["id"]
     mask, measured = measurement_layers(measurement, limits=limits, truth=identity)
     return [truth, mask, measured]

@@ -11,12 +11,18 @@ from ..frames import Frame, Measurement
 from ..params import AcquisitionParams, ScanParams
 from . import jobs
 from .combos import LayerCombo, array_of, follow, is_grey_image, plane_name, plane_shown
-from .forms import ParamsForm
-from .layers import Layers, Place, notes_of, pixel_size_of
+from .forms import ParamsForm, add_row
+from .layers import Layers, Place, notes_of, pixel_size_nm
 from .panel import Panel
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
+
+
+def could_be_frame(layer: Layer) -> bool:
+    """Whether ``layer`` is a frame, or foreign."""
+    return notes_of(layer).get("role") in (None, "frame")
 
 
 class ScanWidget(Panel):
@@ -26,15 +32,15 @@ class ScanWidget(Panel):
         super().__init__("Scan", "Add the mask and the measured image as layers.")
         self._viewer = napari_viewer
         self.layers = Layers(napari_viewer)
-        self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame")
+        self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame", could_be_frame)
         self.frame.setAccessibleName("Frame")
         self.scan = ParamsForm(ScanParams, shown=("pattern", "ratio", "hop", "seed"))
         self.acquisition = ParamsForm(AcquisitionParams)
         chooser = QWidget()
         form = QFormLayout(chooser)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Frame", self.frame)
-        self.body.addWidget(chooser)
+        add_row(form, "Frame", self.frame, "The image of which a part of the positions is measured.")
+        self.add_group("Layer", chooser)
         self.add_group("Scan", self.scan)
         self.add_group("Detector", self.acquisition)
         self._source: tuple[Any, Place, tuple[int, ...]] | None = None
@@ -43,13 +49,7 @@ class ScanWidget(Panel):
         self.run_button.clicked.connect(self._on_run)
         self.runner.returned.connect(self._on_returned)
         self.runner.ended.connect(self._on_choice)
-        follow(self, self._on_layer_added, napari_viewer.layers.events.inserted)
         follow(self, self._on_choice, napari_viewer.dims.events.current_step)
-        self._on_layer_added()
-
-    def _on_layer_added(self, event: object = None) -> None:
-        if frames := [layer for layer in self.frame.layers if notes_of(layer).get("role") in (None, "frame")]:
-            self.frame.choose(frames[-1])
         self._on_choice()
 
     def _on_choice(self, event: object = None) -> None:
@@ -68,7 +68,7 @@ class ScanWidget(Panel):
             return
         try:
             plane = plane_shown(self._viewer, layer)
-            frame = Frame(array_of(layer, plane), pixel_size_of(layer), plane_name(layer, plane))
+            frame = Frame(array_of(layer, plane), pixel_size_nm(layer.scale, layer.units), plane_name(layer, plane))
             scan, acquisition = self.scan.values(), self.acquisition.values()
         except InputError as error:
             self.say(error)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from napari.qt.threading import thread_worker
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from ..errors import SolverError, StemInpaintError, sentence
 from ..frames import Iterate
@@ -39,6 +41,7 @@ class Control:
         self._going = threading.Event()
         self._going.set()
         self.also_cancelled: Callable[[], bool] = lambda: False
+        self.close: Callable[[], None] = lambda: None  # ends work that was quit between two messages and would keep its arrays
 
     @property
     def paused(self) -> bool:
@@ -96,6 +99,7 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
     shown = -INTERVAL_S
     try:
         work = job(control.tick)
+        control.close = partial(_close, work)
         while True:
             control.tick()
             try:
@@ -114,7 +118,7 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
         end = Message(generation, "cancelled")
     except Exception as error:
         if not isinstance(error, StemInpaintError):
-            log.error("The work failed", exc_info=True)
+            log.error("The work failed:\n%s", traceback.format_exc())  # as text: a record would keep the arrays alive
         end = Message(generation, "failed", _ours(error))
     finally:
         if work is not None:
@@ -138,7 +142,7 @@ def _close(work: Generator[str | Iterate, None, Any]) -> None:
     try:
         work.close()
     except Exception:
-        log.error("The work did not end cleanly", exc_info=True)
+        log.error("The work did not end cleanly:\n%s", traceback.format_exc())
 
 
 class Runner(QObject):
@@ -156,6 +160,7 @@ class Runner(QObject):
         self._generation = 0
         self._control: Control | None = None
         self._worker: Any = None
+        self._last: Message | None = None
         self._grace = QTimer(self)
         self._grace.setSingleShot(True)
         self._grace.setInterval(GRACE_MS)
@@ -177,12 +182,15 @@ class Runner(QObject):
             self._control.cancel()
         self._grace.stop()
         self._generation += 1
+        self._last = None
         control = self._control = Control()
         self.destroyed.connect(control.cancel)
         self._worker = thread_worker(stream)(job, control, self._generation)
         worker = weakref.ref(self._worker)
         control.also_cancelled = lambda: getattr(worker(), "abort_requested", False)
         self._worker.yielded.connect(self._on_yielded)
+        # Not through self: napari quits workers when the window closes, and this object goes with it.
+        self._worker.finished.connect(lambda: control.close())
         self._worker.finished.connect(self._on_finished)
         self._worker.start()
 
@@ -210,11 +218,14 @@ class Runner(QObject):
         elif message.kind == "stepped":
             self.stepped.emit(message.payload)
         else:
-            self._end(message)
+            self._last = message  # acted upon when the worker has finished: until then it replaces Python's warning filters
 
     def _on_finished(self) -> None:
-        # Only where napari quit the worker between two messages has the end not been told.
-        if self._worker is not None and self._worker.abort_requested and not self._worker.is_running:
+        if self._control is None or self._worker.is_running:
+            return
+        if self._last is not None:
+            self._end(self._last)
+        elif self._worker.abort_requested:  # napari quit the worker between two messages
             self._end(Message(self._generation, "cancelled"))
 
     def _on_grace_over(self) -> None:
@@ -224,7 +235,7 @@ class Runner(QObject):
 
     def _end(self, message: Message) -> None:
         self._grace.stop()
-        self._control = self._worker = None
+        self._control = self._worker = self._last = None
         if message.kind == "returned":
             self.returned.emit(message.payload)
         elif message.kind == "failed":
