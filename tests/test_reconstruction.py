@@ -9,13 +9,23 @@ import torch
 from helpers import blur, identity, measurement, sre
 
 import napari_stem_inpaint as nsi
+from napari_stem_inpaint import reconstruction
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 
 
-def run(m, denoiser=None, reference=None, **values):
-    return list(nsi.iterate(m, nsi.ReconstructionParams(**values), reference=reference, denoiser=denoiser))
+@pytest.fixture(autouse=True)
+def rough(request, monkeypatch):
+    """Fewer iterations of the starts wherever it is not quality that is tested."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(reconstruction, "ROUGH_STEPS", 30)
+        monkeypatch.setattr(reconstruction, "FINE_STEPS", 60)
 
 
+def run(m, denoiser=None, reference=None, iterations=3, **values):
+    return list(nsi.iterate(m, nsi.ReconstructionParams(iterations=iterations, **values), reference=reference, denoiser=denoiser))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("crystal", "at_least"), [("SrTiO3", 33), ("Si", 33)])
 def test_a_crystal_comes_back(crystal, at_least):
     frame, m = measurement(crystal, shape=(96, 96), pixel_size_nm=0.015)
@@ -25,9 +35,10 @@ def test_a_crystal_comes_back(crystal, at_least):
     np.testing.assert_allclose(result.image[m.mask], m.values[m.mask], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_denoiser_pays_on_defects():
     frame, m = measurement(shape=(96, 96), pixel_size_nm=0.03, vacancies=0.05, intensity_scatter=0.15, displacement_nm=0.005)
-    iterates = run(m, reference=frame)
+    iterates = run(m, reference=frame, iterations=16)
     start = next(it for it in iterates if it.stage.startswith(("Fourier", "Gaussian")))
     assert iterates[-1].scores["sre_db"] > start.scores["sre_db"] + 1
 
@@ -44,7 +55,7 @@ def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
 @pytest.mark.parametrize("solver", ["hqs", "gp", "irls", "cubic"])
 def test_every_solver_streams_in_order_and_ends_at_its_total(solver):
     _, m = measurement()
-    iterates = run(m, identity, solver=solver, iterations=3)
+    iterates = run(m, identity, solver=solver)
     indices = [it.index for it in iterates]
     assert indices == sorted(set(indices))
     assert indices[-1] == iterates[-1].total
@@ -57,7 +68,7 @@ def test_every_solver_streams_in_order_and_ends_at_its_total(solver):
 def test_the_image_follows_the_units_of_its_input():
     _, m = measurement()
     scaled = nsi.Measurement(m.values * 250 - 40 * m.mask, m.mask, noise="none")
-    a, b = (run(x, identity)[-1].image for x in (m, scaled))
+    a, b = (run(x, solver="gp")[-1].image for x in (m, scaled))
     np.testing.assert_allclose(b, a * 250 - 40, rtol=0, atol=2e-3 * np.ptp(b))
 
 
@@ -69,10 +80,11 @@ def test_what_was_not_measured_is_not_looked_at():
 
 def test_same_seed_same_bits_and_the_reference_changes_nothing():
     frame, m = measurement(pixel_size_nm=0.03)
-    a, b = run(m, iterations=4)[-1], run(m, reference=frame, iterations=4)[-1]
+    a, b = run(m)[-1], run(m, reference=frame)[-1]
     np.testing.assert_array_equal(a.image, b.image)
 
 
+@pytest.mark.slow
 def test_noise_is_estimated_and_smoothed():
     frame, m = measurement(shape=(96, 96), pixel_size_nm=0.015, dose=300)
     result = nsi.reconstruct(m, reference=frame)
@@ -93,6 +105,7 @@ def test_odd_shapes(shape):
     assert run(m, iterations=2)[-1].image.shape == shape
 
 
+@pytest.mark.slow
 def test_a_single_row_can_be_reconstructed():
     values = np.sin(np.arange(400) / 8)[None]
     mask = np.random.default_rng(0).random((1, 400)) < 0.5

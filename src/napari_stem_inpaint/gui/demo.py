@@ -43,7 +43,7 @@ def run_demo(out: Path, headless: bool, params: ReconstructionParams | None = No
         import napari
         from qtpy.QtWidgets import QApplication
     except ImportError as error:
-        raise InputError("The demonstration needs napari and Qt; install them with pip install 'napari-stem-inpaint[napari]'.") from error
+        raise InputError("The demonstration needs napari and Qt; install them with pip install 'napari-stem-inpaint[pyside6]'.") from error
     from .reconstruct import ReconstructWidget
     from .sample_data import defective_srtio3
 
