@@ -6,6 +6,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the arrays are small: threads would only wait for each other
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("here", deadline=None)  # a busy machine is no failure
+settings.load_profile("here")
 
 
 @pytest.fixture(scope="session")

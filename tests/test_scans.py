@@ -4,7 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import napari_stem_inpaint as nsi
@@ -17,8 +17,7 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 @pytest.mark.parametrize("pattern", get_args(PatternName))
 @given(shape=shapes, ratio=st.floats(0.01, 1), seed=st.integers(0, 99))
 def test_positions_are_inside_and_visited_once(pattern, shape, ratio, seed):
-    if round(ratio * shape[0] * shape[1]) == 0:
-        return
+    assume(ratio * shape[0] * shape[1] > 0.51)
     scan = nsi.make_scan(shape, nsi.ScanParams(pattern=pattern, ratio=ratio, seed=seed))
     assert len(np.unique(scan.positions, axis=0)) == len(scan.positions) == scan.mask.sum()
     again = nsi.make_scan(shape, nsi.ScanParams(pattern=pattern, ratio=ratio, seed=seed))
@@ -27,9 +26,9 @@ def test_positions_are_inside_and_visited_once(pattern, shape, ratio, seed):
 
 @given(shape=shapes, ratio=st.floats(0.01, 1))
 def test_random_has_the_exact_count(shape, ratio):
-    count = round(ratio * shape[0] * shape[1])
-    if count:
-        assert len(nsi.make_scan(shape, nsi.ScanParams(ratio=ratio)).positions) == count
+    wanted = ratio * shape[0] * shape[1]
+    if wanted > 0.51:
+        assert abs(len(nsi.make_scan(shape, nsi.ScanParams(ratio=ratio)).positions) - wanted) < 0.5 + 1e-9
 
 
 @given(shape=shapes, ratio=st.floats(0.05, 0.5), hop=st.integers(1, 3), seed=st.integers(0, 99))
