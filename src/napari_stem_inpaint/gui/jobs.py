@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ from ..frames import Frame, Iterate, Measurement, Reconstruction
 from ..params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams
 
 Tick = Callable[[], None]
+THRESHOLDS = gc.get_threshold()
 
 
 def simulation(params: SimulationParams, tick: Tick) -> Generator[str, None, Frame]:
@@ -45,7 +47,7 @@ def reconstruction(
 
     tick()
     yield "Learning from the measured positions how smooth the image is…"
-    with _gpu_freed():
+    with _gpu_freed(), _collections_put_off():
         # Closed here, not when it is collected: it holds the arrays on the GPU.
         with closing(_generator(iterate(measurement, params, reference=truth, tick=tick))) as iterates:
             for last in iterates:
@@ -62,6 +64,16 @@ def _loading() -> Iterator[str]:
 
 def _generator(iterates: Iterator[Iterate]) -> Generator[Iterate, None, None]:
     yield from iterates
+
+
+@contextmanager
+def _collections_put_off() -> Iterator[None]:
+    """Let full garbage collections, each of which stops the window for a quarter of a second, wait while iterates arrive."""
+    gc.set_threshold(*THRESHOLDS[:2], 10**6)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*THRESHOLDS)
 
 
 @contextmanager

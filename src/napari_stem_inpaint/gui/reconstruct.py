@@ -184,7 +184,8 @@ class ReconstructWidget(Panel):
         self.pause_button.setEnabled(False)
 
     def _on_stepped(self, iterate: Iterate) -> None:
-        visible = self.layers.show_iterate(iterate.image)
+        with self.runner.held():
+            visible = self.layers.show_iterate(iterate.image)
         self.progress.show_step(iterate)
         gone = "" if visible else " The result layer was deleted; the final result will be added."
         self.say(in_words(iterate) + gone)

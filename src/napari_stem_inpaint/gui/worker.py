@@ -8,6 +8,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -209,6 +210,18 @@ class Runner(QObject):
         """Let the job go on."""
         if self._control is not None:
             self._control.resume()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the job wait while the window does something slow: they share one interpreter."""
+        control = None if self.paused else self._control
+        if control is not None:
+            control.pause()
+        try:
+            yield
+        finally:
+            if control is not None:
+                control.resume()
 
     def _on_yielded(self, message: Message) -> None:
         if message.generation != self._generation or self._control is None:
