@@ -198,8 +198,8 @@ class Measurement:
 class Iterate:
     """One step of a reconstruction, as it is streamed.
 
-    ``image`` ``(Y, X)`` has the input's intensity units; ``residual`` is the RMS error in the same units at the measured
-    positions that the running stage was not shown; ``scores`` is empty unless a reference was given.
+    ``image`` ``(Y, X)`` has the input's intensity units; ``residual`` is the RMS error in the same units at the withheld
+    measurements, as last judged (0 where none were withheld); ``scores`` is empty unless a reference was given.
     """
 
     index: int

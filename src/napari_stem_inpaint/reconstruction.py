@@ -1,8 +1,9 @@
 """From a measurement to an image: scale, choose by withheld measurements, solve, scale back.
 
 A part of the measurements is withheld. What predicts it best is kept: the width of the Gaussian process, the number of
-re-weightings of the start, the number of Plug-and-Play steps. Then everything is done again with all measurements. When the
-denoiser does not predict the withheld part better than the start, the start is the result, and the last iterate says so.
+re-weightings of the start, the number of Plug-and-Play steps. Then the withheld part is given back: the start is computed again,
+the last denoising steps are repeated. When the denoiser does not predict the withheld part better than the start, the start is the
+result, and the last iterate says so.
 """
 
 from __future__ import annotations
