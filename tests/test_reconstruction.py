@@ -26,7 +26,7 @@ def run(m, denoiser=None, reference=None, iterations=3, **values):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("crystal", "at_least"), [("SrTiO3", 33), ("Si", 33)])
+@pytest.mark.parametrize(("crystal", "at_least"), [("SrTiO3", 48), ("Si", 48)])
 def test_a_crystal_comes_back(crystal, at_least):
     frame, m = measurement(crystal, shape=(96, 96), pixel_size_nm=0.015)
     result = nsi.reconstruct(m, reference=frame)
@@ -40,7 +40,7 @@ def test_the_denoiser_pays_on_defects():
     frame, m = measurement(shape=(96, 96), pixel_size_nm=0.03, vacancies=0.05, intensity_scatter=0.15, displacement_nm=0.005)
     iterates = run(m, reference=frame, iterations=16)
     start = next(it for it in iterates if it.stage.startswith(("Fourier", "Gaussian")))
-    assert iterates[-1].scores["sre_db"] > start.scores["sre_db"] + 1
+    assert iterates[-1].scores["sre_db"] > start.scores["sre_db"] + 2
 
 
 @pytest.mark.parametrize("pixel", [0.01, 0.03])

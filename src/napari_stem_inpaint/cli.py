@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from . import __version__
-from .errors import InputError, StemInpaintError, sentence
+from .errors import InputError, SolverError, StemInpaintError, sentence
 from .params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 
 P = TypeVar("P", bound=Params)
@@ -30,16 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (StemInpaintError, ValidationError, MemoryError) as error:
         print(f"stem-inpaint: {sentence(error)}", file=sys.stderr)
-        return FAILED if _failed(error) else BAD_INPUT
+        return FAILED if isinstance(error, (SolverError, MemoryError)) else BAD_INPUT
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
-
-
-def _failed(error: Exception) -> bool:
-    from .errors import SolverError
-
-    return isinstance(error, (SolverError, MemoryError))
 
 
 def _interrupt(*_: object) -> None:

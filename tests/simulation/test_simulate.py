@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from helpers import SMALL
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.simulation.crystal import CELLS
+from napari_stem_inpaint.simulation.formation import probe_transfer
 from napari_stem_inpaint.simulation.training_scenes import is_held_out, random_cell, training_batch
 
 
@@ -25,16 +27,34 @@ def test_each_defect_has_a_stream_of_its_own():
     assert (np.abs(difference) < 1e-2 * base.max()).mean() > 0.3
 
 
-def test_crystals_look_right():
-    """Sr over Ti/O as Z**1.7; the Si dumbbell is resolved along the rows only."""
-    p = 0.3905 / 40
-    image = nsi.simulate(nsi.SimulationParams(shape=(40, 40), pixel_size_nm=p)).image
-    spectrum = np.fft.fft2(image)
-    heavy, light = 38**1.7, 22**1.7 + 8**1.7
-    # structure factors of (1, 0) and (1, 1): Sr ∓ TiO
-    assert abs(spectrum[1, 0]) < abs(spectrum[1, 1])
-    assert image.max() / np.sort(image.ravel())[-40 * 20] > 1
-    assert heavy / light == pytest.approx(2.15, abs=0.02)
+def structure_factors(crystal: str, height_nm: float, width_nm: float) -> np.ndarray:
+    """Fourier coefficients of one unit cell: the pixels divide it exactly along the rows, nearly along the columns."""
+    n = 48
+    frame = nsi.simulate(nsi.SimulationParams(crystal=crystal, shape=(n, n), pixel_size_nm=height_nm / n))
+    x = np.arange(round(width_nm / (height_nm / n)))
+    rows = np.fft.fft(frame.image, axis=0)
+    return np.stack([(rows[:, x] * np.exp(-2j * np.pi * k * x * height_nm / n / width_nm)).sum(1) for k in (0, 1)], 1)
+
+
+def test_strontium_titanate_has_its_structure_factors():
+    """(1, 0): Sr - TiO, the oxygens cancel; (1, 1): Sr + TiO - 2 O; each damped by probe, source and thermal motion."""
+    f = np.abs(structure_factors("SrTiO3", 0.3905, 0.3905))
+    z = {element: number**1.7 for element, number in {"Sr": 38, "Ti": 22, "O": 8}.items()}
+
+    def damped(order2: float, sr: float, tio: float, o: float) -> float:
+        k = np.sqrt(order2) / 0.3905
+        thermal = [np.exp(-2 * (np.pi * u * k) ** 2) for u in (0.0079, 0.0070, 0.0090)]
+        probe = float(probe_transfer(torch.tensor(k), 200, 25, 0.07))
+        return probe * abs(sr * z["Sr"] * thermal[0] + tio * (z["Ti"] + z["O"]) * thermal[1] + o * z["O"] * thermal[2])
+
+    assert f[1, 0] / f[1, 1] == pytest.approx(damped(1, 1, -1, 0) / damped(2, 1, 1, -2), rel=0.02)
+    assert f[0, 0] / f[1, 1] == pytest.approx(damped(0, 1, 1, 2) / damped(2, 1, 1, -2), rel=0.02)
+
+
+def test_silicon_has_diamonds_forbidden_reflection():
+    f = np.abs(structure_factors("Si", 0.5431, 0.5431 / np.sqrt(2)))
+    assert f[2, 0] < 0.01 * f[1, 1]
+    assert f[1, 1] > 0.1 * f[0, 0]
 
 
 @pytest.mark.parametrize("dose", [100, 10_000])
