@@ -42,7 +42,7 @@ def test_the_public_names_are_functions_whatever_is_imported_first():
     names = "simulate reconstruct train read evaluate iterate acquire make_scan"
     for first in (
         "pass",
-        "import napari_stem_inpaint.simulation.crystal, napari_stem_inpaint.reconstruction, napari_stem_inpaint.training",
+        "import napari_stem_inpaint.simulation.crystals, napari_stem_inpaint.reconstruction, napari_stem_inpaint.training",
     ):
         code = f"{first}\nimport napari_stem_inpaint as n\nprint(all(callable(getattr(n, x)) for x in '{names}'.split()), len(n.__all__))"
         assert fresh(code).split()[0] == "True"

@@ -9,7 +9,7 @@ from napari_stem_inpaint import params
 from napari_stem_inpaint.denoisers.networks import SIZES
 from napari_stem_inpaint.errors import sentence
 from napari_stem_inpaint.scans import PATTERNS
-from napari_stem_inpaint.simulation.crystal import CELLS
+from napari_stem_inpaint.simulation.builtin import CRYSTALS
 
 MODELS = params.Params.__subclasses__()
 
@@ -24,7 +24,7 @@ def test_every_field_has_default_unit_and_effect(model):
 
 
 def test_names_and_dicts_hold_together():
-    assert set(get_args(params.CrystalName)) == set(CELLS)
+    assert set(get_args(params.CrystalName)) == set(CRYSTALS)
     assert set(get_args(params.PatternName)) == set(PATTERNS)
     assert set(get_args(params.TrainingParams.model_fields["size"].annotation)) == set(SIZES)
 

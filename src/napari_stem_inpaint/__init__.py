@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
     from .reconstruction import iterate, reconstruct
     from .scans import make_scan
-    from .simulation import acquire, simulate
+    from .simulation.acquisition import acquire
+    from .simulation.imaging import simulate
     from .training import train
 
 __version__ = "0.1.0"
@@ -25,7 +26,8 @@ _HOMES = {
     "params": ("AcquisitionParams", "ReconstructionParams", "ScanParams", "SimulationParams", "TrainingParams"),
     "reconstruction": ("iterate", "reconstruct"),
     "scans": ("make_scan",),
-    "simulation": ("acquire", "simulate"),
+    "simulation.acquisition": ("acquire",),
+    "simulation.imaging": ("simulate",),
     "training": ("train",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

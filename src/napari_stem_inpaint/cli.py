@@ -144,7 +144,7 @@ def _one_frame(path: Path, index: int | None = None) -> Any:
 
 def _simulate(options: argparse.Namespace) -> None:
     from .io import write_frame
-    from .simulation import simulate
+    from .simulation.imaging import simulate
 
     params = collect(options, SimulationParams)
     _check_out(options.out, ".tif", ".tiff", ".npy")
@@ -161,7 +161,7 @@ def _scan(options: argparse.Namespace) -> None:
 
 def _acquire(options: argparse.Namespace) -> None:
     from .io import read_scan, write_measurement
-    from .simulation import acquire
+    from .simulation.acquisition import acquire
 
     params = collect(options, AcquisitionParams)
     _check_out(options.out, ".tif", ".tiff")

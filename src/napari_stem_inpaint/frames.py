@@ -67,16 +67,35 @@ def as_pixel_size(value: float | tuple[float, float] | None) -> PixelSize:
 
 
 @dataclass(frozen=True, eq=False)
+class Columns:
+    """The atomic columns of a frame: (y, x) of each from the centre of the first pixel, in nm and px, both ``(N, 2)``.
+
+    ``elements`` (N,) such as "Ti+O"; ``intensities`` (N,), integrated over the plane; ``defects`` (N,), empty where none.
+    """
+
+    positions_nm: npt.NDArray[np.float64]
+    positions_px: npt.NDArray[np.float64]
+    elements: npt.NDArray[np.str_]
+    intensities: npt.NDArray[np.float64]
+    defects: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One STEM image in physical intensity.
 
-    ``image`` is float32 ``(Y, X)``; ``pixel_size_nm`` is ``(y, x)`` in nm or None where unknown.
+    ``image`` is float32 ``(Y, X)``; ``pixel_size_nm`` is ``(y, x)`` in nm or None where unknown; ``columns`` is the truth of a
+    simulated frame.
     """
 
     image: FloatImage
     pixel_size_nm: PixelSize = None
     name: str = "frame"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    columns: Columns | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", as_image(self.image))
@@ -92,12 +111,15 @@ class Frame:
 class Scan:
     """Probe positions in the order in which they are visited.
 
-    ``positions`` is int ``(N, 2)`` (row, column), inside ``shape``; ``dwell_time_us`` is the time at each, in µs.
+    ``positions`` is int ``(N, 2)`` (row, column), inside ``shape``; ``dwell_time_us`` is the time at each, in µs;
+    ``flyback_time_us`` is waited after each return to the start of a row, ``settling_time_us`` after each other jump.
     """
 
     positions: npt.NDArray[np.intp]
     shape: tuple[int, int]
     dwell_time_us: float = 10.0
+    flyback_time_us: float = 0.0
+    settling_time_us: float = 0.0
 
     def __post_init__(self) -> None:
         given = np.asarray(self.positions)
@@ -131,6 +153,24 @@ class Scan:
     def ratio(self) -> float:
         """Measured positions / all positions."""
         return float(self.mask.mean())
+
+    @property
+    def flybacks(self) -> npt.NDArray[np.bool_]:
+        """Bool ``(N,)``: which positions are reached by going back more than half the frame's width, the first not counted."""
+        back = -np.diff(self.positions[:, 1], prepend=self.positions[0, 1])
+        return np.asarray(back > self.shape[1] / 2)
+
+    @property
+    def jumps(self) -> npt.NDArray[np.bool_]:
+        """Bool ``(N,)``: which positions are not neighbours (by side or corner) of the one before, flybacks not counted."""
+        step = np.abs(np.diff(self.positions, axis=0, prepend=self.positions[:1])).max(1)
+        return np.asarray((step > 1) & ~self.flybacks)
+
+    @property
+    def times_us(self) -> npt.NDArray[np.float64]:
+        """Float64 ``(N,)``: when the dwell at each position begins, in µs after the first."""
+        waits = self.flyback_time_us * self.flybacks + self.settling_time_us * self.jumps
+        return np.asarray(np.cumsum(np.r_[0.0, waits[1:] + self.dwell_time_us]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,34 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CrystalName = Literal["SrTiO3", "Si"]
-PatternName = Literal["random", "line-hop"]
+CrystalName = Literal[
+    "SrTiO3", "BaTiO3", "PbTiO3", "LaAlO3", "MgO", "TiO2", "CeO2", "Si", "Ge", "GaAs", "GaN",
+    "Au", "Al", "Pt", "Cu", "Fe", "MoS2", "WS2", "graphene", "hBN",
+]  # fmt: skip
+SceneName = Literal[
+    "crystal", "edge", "nanoparticle", "twin", "grain-boundary", "dislocation", "interface", "isolated-atoms", "amorphous", "surface",
+]  # fmt: skip
+PatternName = Literal[
+    "random", "line-hop", "jittered-grid", "blue-noise", "interleaved-rows", "random-rows", "grid",
+    "spiral", "fermat-spiral", "lissajous", "list",
+]  # fmt: skip
 SolverName = Literal["hqs", "gp", "irls", "cubic"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Side = Annotated[int, Field(ge=8, le=8192)]
+Seed: dict[str, Any] = {"ge": 0, "le": 2**31 - 1}
 
 
-def _field(default: Any, effect: str, unit: str = "", **limits: Any) -> Any:
-    return Field(default, description=effect, json_schema_extra={"unit": unit}, **limits)
+def _field(default: Any, effect: str, unit: str = "", group: str = "", drag: tuple[float, ...] = (), **limits: Any) -> Any:
+    """``drag``: what a slider spans, where that is not all that is allowed."""
+    return Field(default, description=effect, json_schema_extra={"unit": unit, "group": group, "drag": list(drag)}, **limits)
+
+
+def _aberration(effect: str, drag: float) -> Any:
+    return _field(0.0, effect, "Å", "Aberrations", (-drag, drag), ge=-1e9, le=1e9)
+
+
+def _azimuth(coefficient: str) -> Any:
+    return _field(0.0, f"Azimuth of {coefficient}.", "rad", "Aberrations", ge=-6.3, le=6.3)
 
 
 class Params(BaseModel):
@@ -27,39 +46,130 @@ class Params(BaseModel):
 
 
 class SimulationParams(Params):
-    """A simulated HAADF frame of a crystal."""
+    """A simulated frame: a crystal, what is done to it, and the microscope that looks at it.
 
-    crystal: CrystalName = _field("SrTiO3", "Crystal and zone axis: SrTiO3 [001] or Si [110].")
-    shape: tuple[Side, Side] = _field((256, 256), "Rows and columns of the frame.", "px")
-    pixel_size_nm: float = _field(0.02, "Scan step; decides how hard the reconstruction is.", "nm", ge=0.002, le=0.1)
-    energy_kev: float = _field(200.0, "Beam energy; higher resolves more.", "keV", ge=20, le=1000)
-    semi_angle_mrad: float = _field(25.0, "Probe semi-angle; larger resolves more.", "mrad", ge=2, le=60)
-    source_size_nm: float = _field(0.07, "Effective source size (FWHM); larger blurs.", "nm", ge=0, le=0.5)
-    z_exponent: float = _field(1.7, "Column intensity grows as atomic number to this power.", "", ge=1, le=2)
-    rotation_deg: float = _field(0.0, "In-plane rotation of the crystal.", "deg", ge=-180, le=180)
-    vacancies: float = _field(0.0, "Fraction of the columns that is missing.", "", ge=0, le=0.5)
-    intensity_scatter: float = _field(0.0, "Relative standard deviation of the column intensities.", "", ge=0, le=0.5)
-    displacement_nm: float = _field(0.0, "Standard deviation of random column displacements.", "nm", ge=0, le=0.05)
-    seed: int = _field(0, "Chooses the crystal's position under the frame and every random defect.", "", ge=0, le=2**31 - 1)
+    The aberration coefficients have abTEM's names, units (Å, rad) and signs: ``C10`` is minus the defocus.
+    """
+
+    crystal: CrystalName = _field("SrTiO3", "The crystal.", group="Crystal")
+    cif: str = _field("", "A CIF file to take the crystal from, instead of the built-in ones.", group="Crystal")
+    zone_axis: str = _field("", "Direction of the beam, such as 001 or 1 -1 0; empty = the crystal's usual one.", group="Crystal")
+    thickness_nm: float = _field(10.0, "Thickness along the beam; single layers stay single layers.", "nm", "Crystal", gt=0, le=200)
+    rotation_deg: float = _field(0.0, "In-plane rotation of the crystal.", "deg", "Crystal", ge=-180, le=180)
+
+    scene: SceneName = _field("crystal", "What the crystal is part of.", group="Scene")
+    vacancies: float = _field(0.0, "Fraction of the columns that is missing.", "", "Scene", ge=0, le=0.9)
+    dopants: float = _field(0.0, "Fraction of the columns whose main element is replaced.", "", "Scene", ge=0, le=0.9)
+    dopant: str = _field("La", "The element that replaces it.", group="Scene")
+    intensity_scatter: float = _field(0.0, "Relative standard deviation of the column intensities.", "", "Scene", ge=0, le=0.5)
+    displacement_nm: float = _field(0.0, "Standard deviation of random column displacements.", "nm", "Scene", ge=0, le=0.05)
+    strain: float = _field(0.0, "Largest local strain of a smooth displacement field.", "", "Scene", ge=0, le=0.2)
+    contamination_nm: float = _field(0.0, "Thickness of an amorphous carbon film on top.", "nm", "Scene", ge=0, le=50)
+    second_crystal: CrystalName = _field("BaTiO3", "Interface: the crystal on the other side.", group="Scene")
+    misorientation_deg: float = _field(12.0, "Grain boundary: rotation from one grain to the other.", "deg", "Scene", ge=-180, le=180)
+    particle_nm: float = _field(3.0, "Nanoparticle: its diameter.", "nm", "Scene", ge=0.3, le=500)
+
+    shape: tuple[Side, Side] = _field((256, 256), "Rows and columns of the frame.", "px", "Frame")
+    pixel_size_nm: float = _field(0.02, "Scan step; decides how hard the reconstruction is.", "nm", "Frame", ge=0.002, le=1)
+    contrast: Literal["haadf", "abf"] = _field("haadf", "haadf: bright columns; abf: dark columns, light elements visible.", group="Frame")
+    z_exponent: float = _field(1.87, "HAADF: an atom's intensity grows as its atomic number to this power.", "", "Frame", ge=1, le=2)
+    engine: Literal["convolution", "multislice"] = _field(
+        "convolution", "convolution: milliseconds; multislice: abTEM, where it is installed, in minutes to days.", group="Frame"
+    )
+    seed: int = _field(0, "Chooses the crystal's position under the frame and everything random.", "", "Frame", **Seed)
+
+    energy_kev: float = _field(200.0, "Beam energy; higher resolves more.", "keV", "Probe", ge=20, le=1000)
+    semi_angle_mrad: float = _field(25.0, "Probe semi-angle; larger resolves more.", "mrad", "Probe", ge=2, le=60)
+    source_size_nm: float = _field(0.07, "Effective source size (FWHM); larger blurs.", "nm", "Probe", ge=0, le=0.5)
+    focal_spread_nm: float = _field(0.0, "Standard deviation of the defocus by chromatic aberration.", "nm", "Probe", ge=0, le=50)
+
+    C10: float = _aberration("Minus the defocus.", 1e3)
+    C12: float = _aberration("Twofold astigmatism.", 1e3)
+    phi12: float = _azimuth("C12")
+    C21: float = _aberration("Axial coma.", 1e5)
+    phi21: float = _azimuth("C21")
+    C23: float = _aberration("Threefold astigmatism.", 1e5)
+    phi23: float = _azimuth("C23")
+    C30: float = _aberration("Spherical aberration.", 5e6)
+    C32: float = _aberration("Star aberration of third order.", 5e6)
+    phi32: float = _azimuth("C32")
+    C34: float = _aberration("Fourfold astigmatism.", 5e6)
+    phi34: float = _azimuth("C34")
+    C41: float = _aberration("Coma of fourth order.", 1e8)
+    phi41: float = _azimuth("C41")
+    C43: float = _aberration("Three-lobe aberration.", 1e8)
+    phi43: float = _azimuth("C43")
+    C45: float = _aberration("Fivefold astigmatism.", 1e8)
+    phi45: float = _azimuth("C45")
+    C50: float = _aberration("Spherical aberration of fifth order.", 1e9)
+    C52: float = _aberration("Star aberration of fifth order.", 1e9)
+    phi52: float = _azimuth("C52")
+    C54: float = _aberration("Rosette aberration.", 1e9)
+    phi54: float = _azimuth("C54")
+    C56: float = _aberration("Sixfold astigmatism.", 1e9)
+    phi56: float = _azimuth("C56")
 
 
 class ScanParams(Params):
-    """Which probe positions are measured, and in which order."""
+    """Which probe positions are measured, in which order, and when."""
 
     pattern: PatternName = _field("random", "How the measured positions are chosen.")
     ratio: float = _field(0.25, "Measured positions / all positions.", "", gt=0, le=1)
     hop: int = _field(1, "Line-hop: largest row change between neighbouring columns.", "px", ge=1, le=32)
+    positions: str = _field("", "List: the CSV file of positions (row,column) in order.")
+    visits: int = _field(1, "How often the whole pattern is gone through.", "", ge=1, le=1000)
     dwell_time_us: float = _field(10.0, "Time at each position.", "µs", gt=0, le=1e6)
-    seed: int = _field(0, "Chooses the random positions.", "", ge=0, le=2**31 - 1)
+    flyback_time_us: float = _field(0.0, "Wait after each return to the start of a row.", "µs", ge=0, le=1e6)
+    settling_time_us: float = _field(0.0, "Wait after each other jump beyond the neighbouring position.", "µs", ge=0, le=1e6)
+    seed: int = _field(0, "Chooses the random positions.", "", **Seed)
 
 
 class AcquisitionParams(Params):
-    """What the detector makes of the frame at the scanned positions."""
+    """What the microscope makes of the specimen at the scanned positions: movements in time order, then the detector.
+
+    Every effect is off by default and has a random stream of its own.
+    """
 
     dose_e_per_px: float = _field(
-        0.0, "Electrons detected at the frame's brightest position, with Poisson noise; 0 = noise-free.", "e⁻/px", ge=0, le=1e9
+        0.0,
+        "Electrons detected at the frame's brightest position, with Poisson noise; 0 = noise-free.",
+        "e⁻/px",
+        "Detector",
+        (0, 1e4),
+        ge=0,
+        le=1e9,
     )
-    seed: int = _field(0, "Chooses the noise.", "", ge=0, le=2**31 - 1)
+    readout_noise_e: float = _field(0.0, "Standard deviation of the amplifier's noise, in electrons.", "e⁻", "Detector", ge=0, le=1e6)
+    afterglow: float = _field(0.0, "Part of each reading's signal that arrives later.", "", "Detector", ge=0, le=0.9)
+    afterglow_time_us: float = _field(20.0, "Time in which the late signal decays to 1/e.", "µs", "Detector", gt=0, le=1e6)
+    bits: Literal[0, 8, 12, 16] = _field(0, "Digitisation; 0 = none, and gain and offset without effect.", "", "Detector")
+    gain: float = _field(
+        0.0,
+        "Digital counts per electron; 0: the frame's brightest position fills four fifths above the offset.",
+        "",
+        "Detector",
+        ge=0,
+        le=1e6,
+    )
+    offset_counts: float = _field(0.0, "Digital counts without any electron, as room for the noise.", "", "Detector", ge=0, le=65535)
+    drift_nm_per_s: float = _field(0.0, "Speed at which the specimen drifts.", "nm/s", "Movement", ge=0, le=1000)
+    drift_direction_deg: float = _field(0.0, "Where the specimen goes: 0 = right, 90 = up.", "deg", "Movement", ge=-360, le=360)
+    wander_nm: float = _field(0.0, "Random walk of the specimen: its standard deviation after a second.", "nm", "Movement", ge=0, le=100)
+    row_jitter_nm: float = _field(0.0, "Standard deviation of each row's displacement.", "nm", "Movement", ge=0, le=10)
+    row_jitter_correlation: float = _field(0.5, "Correlation of the displacements of neighbouring rows.", "", "Movement", ge=0, lt=1)
+    scan_noise_nm: float = _field(0.0, "Standard deviation of slow (1/f) noise of the probe's position.", "nm", "Movement", ge=0, le=10)
+    flyback_lag_nm: float = _field(
+        0.0, "How far the probe still is from the start of a row when it is sent back there.", "nm", "Movement", ge=0, le=100
+    )
+    flyback_lag_time_us: float = _field(50.0, "Time in which the flyback lag decays to 1/e.", "µs", "Movement", gt=0, le=1e6)
+    response_time_us: float = _field(
+        0.0, "Time constant with which the probe follows the scan; 0 = at once.", "µs", "Movement", ge=0, le=1e5
+    )
+    beam_current_pa: float = _field(30.0, "Beam current, for the dose in e⁻/Å².", "pA", "Damage", gt=0, le=1e6)
+    critical_dose_e_per_a2: float = _field(
+        0.0, "Dose at which the intensity has faded to 1/e; 0 = the beam does no damage.", "e⁻/Å²", "Damage", ge=0, le=1e12
+    )
+    seed: int = _field(0, "Chooses the noise and the random movements.", "", **Seed)
 
 
 class ReconstructionParams(Params):
@@ -81,7 +191,7 @@ class ReconstructionParams(Params):
         "auto", "none: measured values are exact; estimate: they are noisy; auto: as the measurement says, else estimate."
     )
     withheld: float = _field(0.03, "Fraction of the measurements withheld to choose between starts and steps.", "", ge=0.01, le=0.5)
-    seed: int = _field(0, "Chooses withheld positions and transformations.", "", ge=0, le=2**31 - 1)
+    seed: int = _field(0, "Chooses withheld positions and transformations.", "", **Seed)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")
 
 
@@ -101,5 +211,5 @@ class TrainingParams(Params):
     precision: Literal["auto", "float32", "bfloat16"] = _field(
         "auto", "Arithmetic of the training steps; auto takes bfloat16 where the processor has it. Weights stay float32."
     )
-    seed: int = _field(0, "Chooses the first weights and every training patch.", "", ge=0, le=2**31 - 1)
+    seed: int = _field(0, "Chooses the first weights and every training patch.", "", **Seed)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")

@@ -17,7 +17,7 @@ from .denoisers.networks import SIZES, DRUNet, on_device
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .params import SimulationParams, TrainingParams
-from .simulation import simulate
+from .simulation.imaging import simulate
 from .simulation.training_scenes import training_batch
 
 WARM_UP = 200

@@ -1,4 +1,4 @@
-"""Random scenes for training: lattices of every kind with vacancies, scatter, edges, boundaries and strain.
+"""Random scenes for training: crystals of every kind, with all that can be in a frame, under every usual microscope.
 
 SrTiO3 and Si, on which the method is judged, never occur: no cell within ``GUARD`` of their projected lattices is drawn.
 """
@@ -6,48 +6,57 @@ SrTiO3 and Si, on which the method is judged, never occur: no cell within ``GUAR
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 
-from .crystal import CELLS, Array, Scene, rotation, tile
-from .formation import cutoff_per_nm, form_image
+from ..params import CrystalName, SceneName, SimulationParams
+from .builtin import CRYSTALS
+from .crystals import Array, Atom, ProjectedCell, Species, project
+from .imaging import image_of
+from .probe import Optics
+from .scenes import Cells
 
 GUARD = 0.03  # relative distance of both cell lengths
-MARGIN_NM = 1.0
-
-
-@dataclass(frozen=True)
-class Optics:
-    """The random microscope of one training image; lengths in nm, keV, mrad."""
-
-    pixel_size_nm: float
-    energy_kev: float
-    semi_angle_mrad: float
-    source_size_nm: float
+HELD_OUT: tuple[CrystalName, ...] = ("SrTiO3", "Si")
+ZONE_AXES = ((0, 0, 1), (1, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 0), (1, 1, 2))
+SCENE_ODDS: dict[SceneName, float] = {
+    "crystal": 0.45, "edge": 0.13, "nanoparticle": 0.06, "twin": 0.05, "grain-boundary": 0.09, "dislocation": 0.05,
+    "interface": 0.05, "isolated-atoms": 0.04, "amorphous": 0.03, "surface": 0.05,
+}  # fmt: skip
 
 
 def is_held_out(vectors: Array) -> bool:
-    """Whether the cell is, within GUARD, a projected lattice of SrTiO3 or Si (also Si's primitive cell)."""
+    """Whether the cell is, within GUARD, a projected lattice of SrTiO3 [001] or Si [110] (also Si's primitive cell)."""
     a, b = np.sort(np.linalg.norm(vectors, axis=1))
-    angle = abs(math.degrees(math.acos(abs(float(vectors[0] @ vectors[1])) / (a * b))))
-    known = [(np.sort(np.linalg.norm(np.array(c.vectors), axis=1)), 90.0) for c in CELLS.values()]
-    half_diagonal = float(np.linalg.norm(np.array(CELLS["Si"].vectors).sum(0)) / 2)
+    angle = abs(math.degrees(math.acos(min(1.0, abs(float(vectors[0] @ vectors[1])) / (a * b)))))
+    sto, si = (project(name, False, axis).vectors for name, axis in (("SrTiO3", (0, 0, 1)), ("Si", (1, 1, 0))))
+    known = [(np.sort(np.linalg.norm(v, axis=1)), 90.0) for v in (sto, si)]
+    half_diagonal = float(np.linalg.norm(si.sum(0)) / 2)
     known.append((np.array([half_diagonal, half_diagonal]), 70.5))
     return any(abs(a / k[0] - 1) < GUARD and abs(b / k[1] - 1) < GUARD and abs(angle - degrees) < 3 for k, degrees in known)
 
 
-def random_cell(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Draw cell vectors (2, 2) in nm, column fractions (C, 2) and weights (C,)."""
+def random_cell(rng: np.random.Generator) -> ProjectedCell:
+    """Draw a crystal: a built-in one along a low-index axis (one in four), else an invented one."""
     while True:
-        kind = rng.choice(["square", "rectangle", "hexagonal", "oblique"], p=[0.35, 0.3, 0.15, 0.2])
-        a = rng.uniform(0.2, 0.75)
-        b = a if kind in ("square", "hexagonal") else a * rng.uniform(0.55, 1.8)
-        angle = {"hexagonal": 60.0, "oblique": rng.uniform(60, 120)}.get(str(kind), 90.0)
-        vectors = np.array([[a, 0.0], [b * math.cos(math.radians(angle)), b * math.sin(math.radians(angle))]])
-        if not is_held_out(vectors):
-            break
+        if rng.random() < 0.25:
+            name = str(rng.choice([n for n in get_args(CrystalName) if n not in HELD_OUT]))
+            entry = CRYSTALS[name]  # type: ignore[index]
+            cell = project(name, False, (0, 0, 1) if entry.layer else ZONE_AXES[int(rng.integers(len(ZONE_AXES)))])
+        else:
+            cell = _invented(rng)
+        if not is_held_out(cell.vectors):
+            return cell
+
+
+def _invented(rng: np.random.Generator) -> ProjectedCell:
+    kind = rng.choice(["square", "rectangle", "hexagonal", "oblique"], p=[0.35, 0.3, 0.15, 0.2])
+    a = rng.uniform(0.2, 0.75)
+    b = a if kind in ("square", "hexagonal") else a * rng.uniform(0.55, 1.8)
+    angle = {"hexagonal": 60.0, "oblique": rng.uniform(60, 120)}.get(str(kind), 90.0)
+    vectors = np.array([[a, 0.0], [b * math.cos(math.radians(angle)), b * math.sin(math.radians(angle))]])
     room = abs(np.linalg.det(vectors)) / 0.02  # one column per 0.02 nm² at most
     count = int(min(1 + rng.poisson(1.5), max(1, room), 6))
     fractions = np.empty((0, 2))
@@ -59,8 +68,9 @@ def random_cell(rng: np.random.Generator) -> tuple[Array, Array, Array]:
             fractions = np.vstack([fractions, f])
         if len(fractions) == count:
             break
-    z = rng.uniform(6, 82, size=len(fractions)) ** rng.uniform(1.5, 2.0)
-    return vectors, fractions, z / z.max()
+    rms, repeat = float(rng.uniform(0.004, 0.011)), float(rng.uniform(0.2, 0.6))
+    species = tuple(Species("", (Atom(int(rng.integers(6, 83)), (0.0, 0.0), 0.0, 1.0, rms),), repeat) for _ in fractions)
+    return ProjectedCell("invented", vectors, np.zeros(2), fractions, species)
 
 
 def _distance(difference: Array, vectors: Array) -> float:
@@ -69,103 +79,74 @@ def _distance(difference: Array, vectors: Array) -> float:
     return float(np.linalg.norm((difference - np.round(difference) + shifts) @ vectors, axis=1).min())
 
 
-def random_lattice(extent_nm: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """Fill the field with one random crystal at a random orientation."""
-    vectors, fractions, weights = random_cell(rng)
-    turn = rng.uniform(0, 360) if rng.random() < 0.6 else rng.choice([0.0, 45.0, 90.0]) + rng.normal(0, 2)
-    vectors = vectors @ rotation(turn)
-    positions, kind = tile(vectors, fractions, extent_nm, MARGIN_NM, rng.random(2) @ vectors)
-    rms = np.full(len(positions), rng.uniform(0.004, 0.011))
-    return Scene(positions, weights[kind], rms)
-
-
-def random_scene(extent_nm: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """Draw a scene: one or two crystals, then strain, edge, thickness, vacancies, dopants, scatter, displacements."""
-    scene = random_lattice(extent_nm, rng)
-    centre = np.array(extent_nm) / 2
-    diagonal = float(np.hypot(*extent_nm))
-
-    def across() -> Array:
-        """Signed distance of every column to a random line through the field, nm."""
-        angle = rng.uniform(0, 2 * math.pi)
-        normal = np.array([math.cos(angle), math.sin(angle)])
-        return np.asarray((scene.positions_nm - centre) @ normal - rng.normal(0, 0.25) * diagonal)
-
-    if rng.random() < 0.15:  # grain boundary or interface
-        side = across() > 0
-        left = scene.keep(side)
-        scene = random_lattice(extent_nm, rng)
-        angle_side = np.array(
-            [np.min(np.linalg.norm(left.positions_nm - p, axis=1)) if len(left.weights) else 9.0 for p in scene.positions_nm]
-        )
-        right = scene.keep(angle_side > 0.15)
-        scene = Scene(*(np.concatenate(pair) for pair in zip(_fields(left), _fields(right), strict=True)))
-    if rng.random() < 0.25:  # smooth strain
-        k = rng.normal(0, 1.0 / diagonal, size=(3, 2))
-        shift = sum(np.sin(2 * math.pi * (scene.positions_nm @ q) + rng.uniform(0, 6.28))[:, None] * rng.normal(0, 0.02, 2) for q in k)
-        scene = Scene(scene.positions_nm + shift, scene.weights, scene.rms_nm)
-    if rng.random() < 0.3:  # slow change of thickness
-        q = rng.normal(0, 0.7 / diagonal, size=2)
-        slope = 1 + rng.uniform(0, 0.6) * np.sin(2 * math.pi * (scene.positions_nm @ q) + rng.uniform(0, 6.28))
-        scene = Scene(scene.positions_nm, scene.weights * slope, scene.rms_nm)
-    if rng.random() < 0.2:  # edge against vacuum, sharp or wedge-shaped
-        depth = np.clip(across() / rng.choice([1e-6, rng.uniform(0.2, 2.0)]), 0, 1)
-        scene = Scene(scene.positions_nm, scene.weights * depth, scene.rms_nm).keep(depth > 0)
-    n = len(scene.weights)
-    if rng.random() < 0.5:
-        scene = scene.keep(rng.random(n) >= rng.uniform(0, 0.12))
-        n = len(scene.weights)
-    weights, positions = scene.weights, scene.positions_nm
-    if rng.random() < 0.5:
-        weights = weights * np.maximum(1 + rng.uniform(0, 0.25) * rng.standard_normal(n), 0)
-    if rng.random() < 0.25:  # dopants
-        weights = np.where(rng.random(n) < rng.uniform(0, 0.1), weights * rng.uniform(0.3, 3.0), weights)
-    if rng.random() < 0.5:
-        positions = positions + rng.uniform(0, 0.009) * rng.standard_normal((n, 2))
-    return Scene(positions, weights, scene.rms_nm)
-
-
-def _fields(scene: Scene) -> tuple[Array, Array, Array]:
-    return scene.positions_nm, scene.weights, scene.rms_nm
-
-
-def random_optics(rng: np.random.Generator) -> Optics:
-    """Draw a microscope and a scan step whose Nyquist frequency is not far below the probe's cut-off."""
+def random_optics(rng: np.random.Generator) -> dict[str, float]:
+    """Draw a microscope, one in three with residual aberrations, whose Nyquist step is not far below the scan step."""
     while True:
-        optics = Optics(
-            pixel_size_nm=float(np.exp(rng.uniform(math.log(0.008), math.log(0.045)))),
-            energy_kev=float(rng.choice([60, 80, 120, 200, 300])),
-            semi_angle_mrad=float(rng.uniform(15, 35)),
-            source_size_nm=float(rng.uniform(0.03, 0.13)),
-        )
-        if 0.12 < optics.pixel_size_nm * cutoff_per_nm(optics.energy_kev, optics.semi_angle_mrad) < 0.8:
-            return optics
+        drawn = {
+            "pixel_size_nm": float(np.exp(rng.uniform(math.log(0.008), math.log(0.045)))),
+            "energy_kev": float(rng.choice([60, 80, 120, 200, 300])),
+            "semi_angle_mrad": float(rng.uniform(15, 35)),
+            "source_size_nm": float(rng.uniform(0.03, 0.13)),
+        }
+        if 0.12 < drawn["pixel_size_nm"] * Optics(drawn["energy_kev"], drawn["semi_angle_mrad"], 0.0).cutoff_per_nm < 0.8:
+            break
+    if rng.random() < 0.33:
+        # each up to about a quarter of a wave at the aperture's edge
+        theta, wave = drawn["semi_angle_mrad"] * 1e-3, 10 * Optics(drawn["energy_kev"], 1.0, 0.0).wavelength_nm
+        for name in ("C10", "C12", "C21", "C23", "C30"):
+            order = int(name[1])
+            drawn[name] = float(rng.normal(0, 0.12) * wave * (order + 1) / theta ** (order + 1))
+        drawn |= {name: float(rng.uniform(0, 6.28)) for name in ("phi12", "phi21", "phi23")}
+    return drawn
+
+
+def random_simulation(shape: tuple[int, int], rng: np.random.Generator) -> tuple[SimulationParams, Cells]:
+    """Draw what is looked at, and with which microscope."""
+    scene = str(rng.choice(list(SCENE_ODDS), p=list(SCENE_ODDS.values())))
+    optics = random_optics(rng)
+    extent = max(shape) * optics["pixel_size_nm"]
+
+    def sometimes(odds: float, value: float) -> float:
+        return float(value) if rng.random() < odds else 0.0
+
+    cells = random_cell(rng), random_cell(rng)
+    if scene == "surface":
+        optics = {"pixel_size_nm": 1.0, "source_size_nm": 0.5}
+    drawn: dict[str, object] = {
+        "scene": scene,
+        "shape": shape,
+        "thickness_nm": rng.uniform(2, 40),
+        "rotation_deg": rng.uniform(-180, 180) if rng.random() < 0.6 else float(rng.choice([0.0, 45.0, 90.0])) + rng.normal(0, 2),
+        "vacancies": sometimes(0.5, rng.uniform(0, 0.12)),
+        "dopants": sometimes(0.25, rng.uniform(0, 0.1)),
+        "dopant": str(rng.choice(["C", "Al", "Fe", "Mo", "La", "Pt"])),
+        "intensity_scatter": sometimes(0.5, rng.uniform(0, 0.25)),
+        "displacement_nm": sometimes(0.5, rng.uniform(0, 0.009)),
+        "strain": sometimes(0.25, rng.uniform(0, 0.08)),
+        "contamination_nm": sometimes(0.2, rng.uniform(0.2, 4)),
+        "misorientation_deg": rng.uniform(2, 45),
+        "particle_nm": max(0.4, extent * rng.uniform(0.4, 1.1)),
+        "contrast": "abf" if rng.random() < 0.12 else "haadf",
+        "z_exponent": rng.uniform(1.4, 2.0),
+        "seed": int(rng.integers(2**31)),
+        **optics,
+    }
+    return SimulationParams.model_validate(drawn), cells
+
+
+def random_image(shape: tuple[int, int], rng: np.random.Generator, device: str = "cpu") -> torch.Tensor:
+    """Return a clean image ``(Y, X)`` scaled to about [0, 1]; never an empty one."""
+    while True:
+        image = image_of(*random_simulation(shape, rng), device)
+        low, peak = float(image.min()), float(image.max())
+        if peak - low > 1e-6 * abs(peak):
+            break
+    black = rng.uniform(0, 0.4) if rng.random() < 0.5 else 0.0
+    gain = rng.uniform(0.3, 1.05) if rng.random() < 0.3 else 1.0
+    scaled: torch.Tensor = black + (gain - black) * image / peak
+    return scaled
 
 
 def training_batch(batch: int, patch_px: int, rng: np.random.Generator, device: str = "cpu") -> torch.Tensor:
     """Return clean patches ``(B, 1, P, P)`` scaled to about [0, 1]."""
-    patches: list[torch.Tensor] = []
-    while len(patches) < batch:
-        optics = random_optics(rng)
-        extent = (patch_px * optics.pixel_size_nm,) * 2
-        scene = random_scene(extent, rng)
-        if len(scene.weights) == 0:
-            continue
-        image = form_image(
-            scene,
-            (patch_px, patch_px),
-            optics.pixel_size_nm,
-            optics.energy_kev,
-            optics.semi_angle_mrad,
-            optics.source_size_nm,
-            MARGIN_NM,
-            device,
-        )
-        peak = float(image.max())
-        if peak <= 0:
-            continue
-        black = rng.uniform(0, 0.4) if rng.random() < 0.5 else 0.0
-        gain = rng.uniform(0.3, 1.05) if rng.random() < 0.3 else 1.0
-        patch = black + (gain - black) * image / peak
-        patches.append(1 - patch if rng.random() < 0.15 else patch)  # dark columns: ABF-like contrast
-    return torch.stack(patches)[:, None]
+    return torch.stack([random_image((patch_px, patch_px), rng, device) for _ in range(batch)])[:, None]
