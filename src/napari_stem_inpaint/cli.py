@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
 from .params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from .simulation.presets import PRESETS, Preset
 
 P = TypeVar("P", bound=Params)
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -44,10 +45,13 @@ def _interrupt(*_: object) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, model: type[Params]) -> None:
-    """Add an option for every field of ``model``, with its default, choices, unit and effect."""
+    """Add an option for every field of ``model``, with its default, choices, unit and effect, under the titles of its groups."""
+    titled: dict[str, Any] = {"": parser}
     for name, field in model.model_fields.items():
         extra = field.json_schema_extra
-        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        unit, group = (str(extra.get(key, "")) if isinstance(extra, dict) else "" for key in ("unit", "group"))
+        if group not in titled:
+            titled[group] = parser.add_argument_group(group)
         default = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         text = f"{field.description} [{default}{' ' + unit if unit else ''}]".replace("%", "%%")
         keywords: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
@@ -60,12 +64,21 @@ def add_options(parser: argparse.ArgumentParser, model: type[Params]) -> None:
             keywords |= {"nargs": len(get_args(kind)), "type": int, "metavar": ("ROWS", "COLUMNS")}
         else:
             keywords |= {"type": kind, "metavar": (unit or kind.__name__).upper() if kind is not str else "NAME"}
-        parser.add_argument("--" + name.replace("_", "-"), **keywords)
+        titled[group].add_argument("--" + name.replace("_", "-"), **keywords)
 
 
-def collect(options: argparse.Namespace, model: type[P]) -> P:
-    """Build ``model`` from the options that were given; the others keep the model's defaults."""
-    return model.model_validate({k: v for k, v in vars(options).items() if k in model.model_fields})
+def collect(options: argparse.Namespace, model: type[P], base: P | None = None) -> P:
+    """Build ``model`` from the options that were given; the others are those of ``base``, or the model's defaults."""
+    given = {k: v for k, v in vars(options).items() if k in model.model_fields}
+    return model.model_validate({**(base.model_dump() if base else {}), **given})
+
+
+def _preset(options: argparse.Namespace) -> Preset:
+    return {_slug(name): preset for name, preset in PRESETS.items()}.get(options.preset) or Preset()
+
+
+def _slug(name: str) -> str:
+    return name.lower().replace(",", "").replace(" ", "-")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,8 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     out: dict[str, Any] = {"type": Path, "required": True, "metavar": "FILE"}
     index: dict[str, Any] = {"type": int, "metavar": "N", "help": "which image of a file that holds several, from 0"}
 
+    preset: dict[str, Any] = {"choices": [_slug(name) for name in PRESETS], "metavar": "NAME"}
+    names = ", ".join(preset["choices"])
+
     sub = command("simulate", _simulate, "simulate a frame of a crystal", SimulationParams)
+    sub.add_argument("--preset", **preset, help=f"start from a ready-made specimen and microscope: {names}")
     sub.add_argument("--out", **out, help="frame to write (.tif, .npy)")
+    sub.add_argument("--truth", type=Path, metavar="FILE", help="columns to write (.csv): position, elements, intensity, defect")
 
     sub = command("scan", _scan, "choose the positions to measure", ScanParams)
     sub.add_argument("--shape", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), required=True, help="size of the frame, px")
@@ -93,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("acquire", _acquire, "measure a frame at the positions of a scan", AcquisitionParams)
     sub.add_argument("frame", type=Path, help="frame file")
     sub.add_argument("--index", **index)
+    sub.add_argument(
+        "--preset", **preset, help="start from the movements and the detector of a ready-made experiment; names as in simulate"
+    )
     sub.add_argument("--scan", type=Path, required=True, metavar="FILE", help="mask or positions")
     sub.add_argument("--out", **out, help="measurement to write (.tif)")
 
@@ -123,10 +144,10 @@ def _parser() -> argparse.ArgumentParser:
 # --- the commands
 
 
-def _check_out(path: Path, *suffixes: str) -> None:
+def _check_out(path: Path, *suffixes: str, option: str = "--out") -> None:
     """Refuse before computing what could not be written after."""
     if path.suffix.lower() not in suffixes:
-        raise InputError(f"--out must end in {' or '.join(suffixes)}, but it is {path.name!r}.")
+        raise InputError(f"{option} must end in {' or '.join(suffixes)}, but it is {path.name!r}.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; make it first.")
 
@@ -143,12 +164,21 @@ def _one_frame(path: Path, index: int | None = None) -> Any:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from .io import write_frame
+    from .io import write_columns, write_frame
     from .simulation.imaging import simulate
 
-    params = collect(options, SimulationParams)
+    params = collect(options, SimulationParams, _preset(options).simulation)
     _check_out(options.out, ".tif", ".tiff", ".npy")
-    write_frame(options.out, simulate(params))
+    if options.truth:
+        _check_out(options.truth, ".csv", option="--truth")
+    frame = simulate(params)
+    for remark in frame.metadata["remarks"]:
+        print(f"stem-inpaint: {remark}", file=sys.stderr)
+    if options.truth:
+        if frame.columns is None:
+            raise InputError("A surface has no atomic columns, so there is no truth to write; leave --truth out.")
+        write_columns(options.truth, frame.columns)
+    write_frame(options.out, frame)
 
 
 def _scan(options: argparse.Namespace) -> None:
@@ -163,7 +193,7 @@ def _acquire(options: argparse.Namespace) -> None:
     from .io import read_scan, write_measurement
     from .simulation.acquisition import acquire
 
-    params = collect(options, AcquisitionParams)
+    params = collect(options, AcquisitionParams, _preset(options).acquisition)
     _check_out(options.out, ".tif", ".tiff")
     frame = _one_frame(options.frame, options.index)
     write_measurement(options.out, acquire(frame, read_scan(options.scan, frame.shape), params))

@@ -147,10 +147,10 @@ def test_a_cif_with_partial_occupancy_and_thermal_motion(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no crystal structure"),
+        ("", "empty"),
         ("data_x\n_cell_length_a 1\n", "no crystal structure"),
-        ("\x00\x01garbage", "CIF|structure"),
-        (CIF + "Q Q 0 0 0 1 0.01\n", "CIF|elements"),
+        ("\x00\x01garbage", "no .cif file|structure"),
+        (CIF + "Q Q 0 0 0 1 0.01\n", "chemical element"),
     ],
 )
 def test_bad_cif_files_get_a_sentence(tmp_path, text, said):
@@ -162,5 +162,5 @@ def test_bad_cif_files_get_a_sentence(tmp_path, text, said):
 
 
 def test_a_missing_cif_is_named(tmp_path):
-    with pytest.raises(InputError, match="no CIF file"):
+    with pytest.raises(InputError, match="no file"):
         projected_cell(SimulationParams(cif=str(tmp_path / "none.cif")))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
+from ..io.boundary import checked_file, reading
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -25,18 +26,16 @@ def read_cif(path: str) -> tuple[Atoms, list[dict[str, float]], dict[str, float]
     """
     from ase.io.cif import parse_cif
 
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"There is no CIF file {path}; give the path of an existing one, or leave it empty for a built-in crystal.")
-    try:
+    source = checked_file(path)
+    with reading(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ase's remarks on what it assumed
         block = next((b for b in parse_cif(str(source)) if b.has_structure()), None)
         if block is None:
             raise InputError(f"{source.name} holds no crystal structure (cell and atom sites); export it again as a CIF with both.")
-        atoms = block.get_atoms(primitive_cell=False, fractional_occupancies=True)
-    except InputError:
-        raise
-    except Exception as error:  # ase raises whatever its parser stumbles over
-        raise InputError(f"{source.name} cannot be read as a CIF file ({type(error).__name__}: {error}).") from error
+        try:
+            atoms = block.get_atoms(primitive_cell=False, fractional_occupancies=True)
+        except KeyError as error:
+            raise InputError(f"{source.name} names {error} where a chemical element is expected.") from error
     if len(atoms) == 0 or atoms.cell.volume < 1e-6 or "X" in atoms.get_chemical_symbols():
         raise InputError(f"{source.name} holds no atoms of known elements in a cell with a volume.")
     table = atoms.info.get("occupancy")

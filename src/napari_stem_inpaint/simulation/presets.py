@@ -11,7 +11,7 @@ from ..params import AcquisitionParams, SimulationParams
 class Preset:
     """What is looked at, and how it is acquired."""
 
-    simulation: SimulationParams
+    simulation: SimulationParams = field(default_factory=SimulationParams)
     acquisition: AcquisitionParams = field(default_factory=AcquisitionParams)
 
 
