@@ -12,6 +12,7 @@ import napari_stem_inpaint as nsi
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.simulation.acquisition import acquire, sample, specimen_at
 from napari_stem_inpaint.simulation.damage import SPREAD_NM, fading, received_dose
+from napari_stem_inpaint.simulation.imaging import wide_frame
 from napari_stem_inpaint.simulation.movement import read_positions
 
 PIXEL = (0.02, 0.02)
@@ -220,3 +221,23 @@ def test_everything_on_takes_no_time_worth_waiting_for():
     started = time.process_time()
     acquire(frame, raster((256, 256)), params(**EVERYTHING))
     assert time.process_time() - started < 2  # 0.25 s, and a slow machine
+
+
+def test_a_simulated_frame_goes_on_as_its_specimen():
+    """Read 5 px beyond every border, where a mirrored frame would show something else."""
+    p = nsi.SimulationParams(shape=(48, 40), crystal="Si", rotation_deg=20.0, vacancies=0.2)
+    frame, wide = nsi.simulate(p), wide_frame(p, 30).image
+    rows, columns = np.meshgrid(np.arange(-5.5, 53.0), np.arange(-5.5, 45.0), indexing="ij")
+    positions = np.stack([rows.ravel(), columns.ravel()], 1)
+    seen = specimen_at(frame, positions)
+    np.testing.assert_allclose(seen, sample(wide, positions + 30), rtol=0, atol=2e-3 * wide.max())
+    mirrored = specimen_at(nsi.Frame(frame.image, frame.pixel_size_nm), positions)
+    assert np.abs(seen - mirrored).max() > 0.3 * wide.max()
+
+
+def test_a_changed_simulated_frame_is_no_longer_simulated_again():
+    frame = nsi.simulate(nsi.SimulationParams(shape=(32, 32)))
+    changed = nsi.Frame(frame.image[::-1], frame.pixel_size_nm, frame.name, frame.metadata)
+    positions = np.stack([np.arange(-3.5, 28.0), np.full(32, 4.25)], 1)
+    expected = specimen_at(nsi.Frame(changed.image, frame.pixel_size_nm), positions)
+    np.testing.assert_array_equal(specimen_at(changed, positions), expected)

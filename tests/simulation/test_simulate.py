@@ -1,5 +1,7 @@
 """simulate: seeds, truth, structure factors, periodicity, contrast, remarks; and the scenes for training."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -228,3 +230,15 @@ def test_training_patches_are_finite_scaled_and_seeded():
     assert batch.min() > -0.2
     assert batch.max() < 1.25
     assert (batch == training_batch(12, 32, np.random.default_rng(5))).all()
+
+
+def test_a_frame_takes_milliseconds():
+    """About 12 ms for 256² on a free core; four times that here, for machines that are busy."""
+    p = nsi.SimulationParams()
+    nsi.simulate(p)
+    times = []
+    for _ in range(8):
+        began = time.perf_counter()
+        nsi.simulate(p)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.06
