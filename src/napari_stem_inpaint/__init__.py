@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .metrics import evaluate
     from .params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
     from .reconstruction import iterate, reconstruct
+    from .scan_report import ScanStatistics, scan_statistics
     from .scans import make_scan
     from .simulation.acquisition import acquire
     from .simulation.imaging import simulate
@@ -25,6 +26,7 @@ _HOMES = {
     "metrics": ("evaluate",),
     "params": ("AcquisitionParams", "ReconstructionParams", "ScanParams", "SimulationParams", "TrainingParams"),
     "reconstruction": ("iterate", "reconstruct"),
+    "scan_report": ("ScanStatistics", "scan_statistics"),
     "scans": ("make_scan",),
     "simulation.acquisition": ("acquire",),
     "simulation.imaging": ("simulate",),
@@ -41,6 +43,7 @@ __all__ = [
     "ReconstructionParams",
     "Scan",
     "ScanParams",
+    "ScanStatistics",
     "SimulationParams",
     "TrainingParams",
     "acquire",
@@ -49,6 +52,7 @@ __all__ = [
     "make_scan",
     "read",
     "reconstruct",
+    "scan_statistics",
     "simulate",
     "train",
 ]

@@ -106,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("scan", _scan, "choose the positions to measure", ScanParams)
     sub.add_argument("--shape", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), required=True, help="size of the frame, px")
+    sub.add_argument("--pixel-size-nm", type=float, metavar="NM", help="scan step, to state the dose")
+    for name in ("beam_current_pa", "response_time_us"):
+        field = AcquisitionParams.model_fields[name]
+        sub.add_argument("--" + name.replace("_", "-"), type=float, default=field.default, metavar="N", help=field.description)
     sub.add_argument("--out", **out, help="mask (.tif, .png, .npy) or positions in order (.csv) to write")
 
     sub = command("acquire", _acquire, "measure a frame at the positions of a scan", AcquisitionParams)
@@ -182,11 +186,25 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _scan(options: argparse.Namespace) -> None:
+    from .frames import as_pixel_size
     from .io import write_scan
+    from .scan_report import scan_statistics
     from .scans import make_scan
 
     _check_out(options.out, ".tif", ".tiff", ".png", ".npy", ".csv")
-    write_scan(options.out, make_scan(tuple(options.shape), collect(options, ScanParams)))
+    params = collect(options, ScanParams)
+    hardware = AcquisitionParams(beam_current_pa=options.beam_current_pa, response_time_us=options.response_time_us)
+    pixel = None if options.pixel_size_nm is None else as_pixel_size(options.pixel_size_nm)
+    scan = make_scan(tuple(options.shape), params)
+    write_scan(options.out, scan)
+    statistics = scan_statistics(
+        scan,
+        pixel_size_nm=pixel,
+        beam_current_pa=hardware.beam_current_pa,
+        response_time_us=hardware.response_time_us,
+        wanted_ratio=None if params.pattern == "list" else params.ratio,
+    )
+    print("\n".join(statistics.lines()))
 
 
 def _acquire(options: argparse.Namespace) -> None:

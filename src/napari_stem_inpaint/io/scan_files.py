@@ -15,6 +15,7 @@ from .reading import read
 from .tiff import write_tiff
 
 SCAN_SUFFIXES = (".csv", ".tif", ".tiff", ".png", ".npy")
+TIMES = ("dwell_time_us", "flyback_time_us", "settling_time_us")
 ROW_NAMES, COLUMN_NAMES = ("row", "y"), ("column", "col", "x")
 
 
@@ -39,8 +40,8 @@ def read_scan(path: str | Path, shape: tuple[int, int]) -> Scan:
     stated = re.search(r"frame (\d+) x (\d+)", comments)
     if stated and (int(stated[1]), int(stated[2])) != tuple(shape):
         raise InputError(f"{source.name} is for a frame of {stated[1]} x {stated[2]}, but the frame is {shape[0]} x {shape[1]}.")
-    dwell = re.search(r"dwell_time_us (\d\S*)", comments)
-    return Scan(positions, shape, float(dwell[1])) if dwell else Scan(positions, shape)
+    times = {name: float(stated[1]) for name in TIMES if (stated := re.search(rf"{name} (\d[^\s,]*)", comments))}
+    return Scan(positions, shape, **times)
 
 
 def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
@@ -55,7 +56,7 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
 
 
 def write_scan(path: str | Path, scan: Scan) -> None:
-    """Write the positions in visiting order (.csv), or the mask as 0 and 255 (.tif, .png, .npy).
+    """Write the positions in visiting order with the start of each dwell (.csv), or the mask as 0 and 255 (.tif, .png, .npy).
 
     Raises
     ------
@@ -67,10 +68,10 @@ def write_scan(path: str | Path, scan: Scan) -> None:
         suffix = target.suffix.lower()
         mask = scan.mask.astype(np.uint8) * np.uint8(255)
         if suffix == ".csv":
-            comment = f"positions in visiting order, frame {scan.shape[0]} x {scan.shape[1]}, dwell_time_us {float(scan.dwell_time_us)!r}"
+            times = ", ".join(f"{name} {float(getattr(scan, name))!r}" for name in TIMES)
             with target.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(f"# {comment}\nrow,column\n")
-                np.savetxt(file, scan.positions, fmt="%d", delimiter=",")
+                file.write(f"# positions in visiting order, frame {scan.shape[0]} x {scan.shape[1]}, {times}\nrow,column,time_us\n")
+                np.savetxt(file, np.column_stack([scan.positions, scan.times_us]), fmt=("%d", "%d", "%.3f"), delimiter=",")
         elif suffix == ".npy":
             np.save(target, mask)
         elif suffix == ".png":
