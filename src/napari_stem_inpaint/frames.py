@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -154,19 +155,19 @@ class Scan:
         """Measured positions / all positions."""
         return float(self.mask.mean())
 
-    @property
+    @cached_property
     def flybacks(self) -> npt.NDArray[np.bool_]:
         """Bool ``(N,)``: which positions are reached by going back more than half the frame's width, the first not counted."""
         back = -np.diff(self.positions[:, 1], prepend=self.positions[0, 1])
         return np.asarray(back > self.shape[1] / 2)
 
-    @property
+    @cached_property
     def jumps(self) -> npt.NDArray[np.bool_]:
         """Bool ``(N,)``: which positions are not neighbours (by side or corner) of the one before, flybacks not counted."""
         step = np.abs(np.diff(self.positions, axis=0, prepend=self.positions[:1])).max(1)
         return np.asarray((step > 1) & ~self.flybacks)
 
-    @property
+    @cached_property
     def times_us(self) -> npt.NDArray[np.float64]:
         """Float64 ``(N,)``: when the dwell at each position begins, in µs after the first."""
         waits = self.flyback_time_us * self.flybacks + self.settling_time_us * self.jumps

@@ -4,13 +4,17 @@ from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 
 from napari_stem_inpaint import params as all_params
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.gui.combos import CheckpointChoice
-from napari_stem_inpaint.gui.forms import DECIMALS, ParamsForm, title
-from napari_stem_inpaint.params import Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from napari_stem_inpaint.gui.controls import DECIMALS, Slider, title
+from napari_stem_inpaint.gui.forms import ParamsForm
+from napari_stem_inpaint.gui.relevance import EFFECTS, ON_SURFACES, RULES, any_effect
+from napari_stem_inpaint.params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 
 MODELS = [m for m in vars(all_params).values() if isinstance(m, type) and issubclass(m, Params) and m is not Params]
 
@@ -68,7 +72,7 @@ def test_labels_carry_the_unit_and_tooltips_the_range() -> None:
 def test_tooltips_say_effect_and_range(qtbot: Any) -> None:
     form = ParamsForm(SimulationParams)
     qtbot.addWidget(form)
-    assert form.controls["pixel_size_nm"].native.toolTip() == ("Scan step; decides how hard the reconstruction is.\nRange: 0.002 to 0.1 nm")
+    assert form.controls["pixel_size_nm"].native.toolTip() == ("Scan step; decides how hard the reconstruction is.\nRange: 0.002 to 1 nm")
 
 
 def test_what_the_model_refuses_becomes_one_sentence(qtbot: Any) -> None:
@@ -85,10 +89,161 @@ def test_rare_fields_are_folded(qtbot: Any) -> None:
     qtbot.addWidget(form)
     form.show()
     assert form.controls["solver"].native.isVisible()
-    assert not form.details.isExpanded()
-    form.details.toggleButton().click()
-    assert form.details.isExpanded()
-    assert form.details.text() == "▾ Details"
+    assert list(form.sections) == ["Details"]
+    details = form.sections["Details"]
+    assert not details.isExpanded()
+    details.toggleButton().click()
+    assert details.isExpanded()
+    assert details.text() == "▾ Details"
+
+
+def test_a_models_groups_are_sections_that_say_how_much_in_them_is_changed(qtbot: Any) -> None:
+    form = ParamsForm(SimulationParams, shown=("crystal", "seed"))
+    qtbot.addWidget(form)
+    form.show()
+    assert list(form.sections) == ["Crystal", "Scene", "Frame", "Probe", "Aberrations"]
+    assert sum(len(section.names) for section in form.sections.values()) == len(SimulationParams.model_fields) - 2
+    for section in form.sections.values():
+        inside = form.controls[section.names[0]].native
+        assert not inside.isVisible()
+        section.toggleButton().click()
+        assert inside.isVisible()
+        section.toggleButton().click()
+        assert not inside.isVisible()
+    form.controls["C10"].value = 50.0
+    form.controls["C12"].value = 20.0
+    assert form.sections["Aberrations"].text() == "▸ Aberrations · 2 changed"
+    form.set_values(SimulationParams())
+    assert form.sections["Aberrations"].text() == "▸ Aberrations"
+
+
+def slider(form: ParamsForm[Any], name: str) -> Slider:
+    (found,) = [s for s in form.findChildren(Slider) if s.accessibleName() == name]
+    return found
+
+
+def test_a_slider_reaches_small_values_and_both_ends(qtbot: Any) -> None:
+    form = ParamsForm(SimulationParams)
+    qtbot.addWidget(form)
+    for name, low, high in (("vacancies", 0, 0.9), ("C10", -1000, 1000), ("rotation_deg", -180, 180), ("semi_angle_mrad", 2, 60)):
+        handle, control = slider(form, name), form.controls[name]
+        for place, value in ((handle.minimum(), low), (handle.maximum(), high)):
+            handle.setValue(place)
+            assert control.value == value
+        places = range(handle.minimum(), handle.maximum() + 1)
+        values = [handle.value_at(place) for place in places]
+        assert values == sorted(values)
+        assert [handle.place_of(value) for value in values[:: len(values) // 9]] == list(places[:: len(values) // 9])
+    vacancies = slider(form, "vacancies")
+    assert vacancies.value_at(1) < 1e-6
+    assert 0.9 - vacancies.value_at(vacancies.maximum() - 1) < 0.02
+
+
+def test_the_number_beside_a_slider_may_go_beyond_it(qtbot: Any) -> None:
+    form = ParamsForm(SimulationParams)
+    qtbot.addWidget(form)
+    _emptied(form.controls["C10"].native)
+    qtbot.keyClicks(form.controls["C10"].native, "25000")
+    assert form.values().C10 == 25000
+    assert slider(form, "C10").value() == slider(form, "C10").maximum()
+    form.controls["C10"].value = -1000.0
+    assert slider(form, "C10").value() == slider(form, "C10").minimum()
+    assert form.values().C10 == -1000
+
+
+def test_wide_ranges_and_whole_numbers_have_no_slider(qtbot: Any) -> None:
+    form = ParamsForm(AcquisitionParams)
+    qtbot.addWidget(form)
+    names = {s.accessibleName() for s in form.findChildren(Slider)}
+    assert {"dose_e_per_px", "drift_nm_per_s", "row_jitter_nm"} <= names
+    assert not {"readout_noise_e", "critical_dose_e_per_a2", "seed", "bits"} & names
+
+
+def test_the_wheel_scrolls_past_controls_without_changing_them(qtbot: Any) -> None:
+    form = ParamsForm(SimulationParams)
+    qtbot.addWidget(form)
+    form.show()
+    for widget in (slider(form, "vacancies"), form.controls["vacancies"].native, form.controls["crystal"].native):
+        place = QPointF(5, 5)
+        turn = QWheelEvent(
+            place, widget.mapToGlobal(place), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(widget, turn)
+    assert form.values() == SimulationParams()
+
+
+GREYED = [
+    (SimulationParams, {"cif": "x.cif"}, {"crystal"}),
+    (SimulationParams, {"dopants": 0.1}, set()),
+    (SimulationParams, {"dopants": 0.0}, {"dopant"}),
+    (SimulationParams, {"scene": "isolated-atoms"}, {"thickness_nm"}),
+    (SimulationParams, {"scene": "crystal"}, {"second_crystal", "misorientation_deg", "particle_nm"}),
+    (SimulationParams, {"scene": "surface"}, {"crystal", "thickness_nm", "vacancies", "energy_kev", "C10", "z_exponent"}),
+    (SimulationParams, {"scene": "amorphous"}, {"vacancies", "rotation_deg"}),
+    (SimulationParams, {"C12": 0.0}, {"phi12"}),
+    (SimulationParams, {"contrast": "abf"}, {"z_exponent"}),
+    (ScanParams, {"pattern": "random"}, {"hop", "positions"}),
+    (ScanParams, {"pattern": "line-hop"}, {"positions"}),
+    (ScanParams, {"pattern": "list"}, {"hop", "ratio", "seed"}),
+    (ScanParams, {"pattern": "grid"}, {"hop", "seed"}),
+    (AcquisitionParams, {}, {"seed", "readout_noise_e", "gain", "drift_direction_deg"}),
+    (AcquisitionParams, {"dose_e_per_px": 10.0}, {"gain", "offset_counts", "afterglow_time_us"}),
+    (ReconstructionParams, {"solver": "cubic"}, {"checkpoint", "iterations", "start", "withheld"}),
+]
+ACTIVE = [
+    (SimulationParams, {"dopants": 0.1}, "dopant"),
+    (SimulationParams, {"scene": "isolated-atoms"}, "dopant"),
+    (SimulationParams, {"scene": "interface"}, "second_crystal"),
+    (SimulationParams, {"scene": "grain-boundary"}, "misorientation_deg"),
+    (SimulationParams, {"scene": "nanoparticle"}, "particle_nm"),
+    (SimulationParams, {"scene": "surface"}, "source_size_nm"),
+    (SimulationParams, {"C12": 5.0}, "phi12"),
+    (ScanParams, {"pattern": "line-hop"}, "hop"),
+    (ScanParams, {"pattern": "list"}, "positions"),
+    (AcquisitionParams, {"wander_nm": 0.1}, "seed"),
+    (AcquisitionParams, {"bits": 8}, "offset_counts"),
+    (ReconstructionParams, {"solver": "irls"}, "withheld"),
+]
+
+
+@pytest.mark.parametrize(("model", "values", "greyed"), GREYED)
+def test_what_has_no_effect_is_greyed(model: type[Params], values: dict[str, Any], greyed: set[str], qtbot: Any) -> None:
+    form = ParamsForm(model)
+    qtbot.addWidget(form)
+    form.set_values(model(**values))
+    assert {name for name in greyed if form.controls[name].enabled} == set()
+
+
+@pytest.mark.parametrize(("model", "values", "active"), ACTIVE)
+def test_what_has_an_effect_is_not(model: type[Params], values: dict[str, Any], active: str, qtbot: Any) -> None:
+    form = ParamsForm(model)
+    qtbot.addWidget(form)
+    assert not form.controls[active].enabled or active == "withheld" or values == {"scene": "surface"}
+    form.set_values(model(**values))
+    assert form.controls[active].enabled
+
+
+def test_every_rule_is_about_a_field() -> None:
+    for model, rules in RULES.items():
+        assert set(rules) <= set(model.model_fields)
+    assert set(SimulationParams.model_fields) >= ON_SURFACES
+    assert set(EFFECTS) <= set(AcquisitionParams.model_fields)
+    assert not any_effect(AcquisitionParams(seed=5))
+
+
+def test_a_file_can_be_chosen_or_typed(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = ParamsForm(SimulationParams, files={"cif": "CIF file (*.cif)"})
+    qtbot.addWidget(form)
+    asked = []
+    answers = iter([("/data/mine.cif", ""), ("", "")])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: asked.append(a[-1]) or next(answers))
+    (button,) = [b for b in form.findChildren(QPushButton) if b.text() == "…"]
+    for _ in range(2):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        assert form.values().cif == "/data/mine.cif"
+    assert asked == ["CIF file (*.cif)"] * 2
+    assert not form.controls["crystal"].enabled
 
 
 def test_a_change_is_announced(qtbot: Any) -> None:

@@ -333,7 +333,7 @@ def test_the_plane_shown_of_a_stack_is_used(qtbot: Any, viewer: Any, measurement
 
 
 def test_the_panel_is_narrow(widget: ReconstructWidget) -> None:
-    widget.form.details.expand(animate=False)
+    widget.form.sections["Details"].expand(animate=False)
     widget.status.setText("A sentence with " + "many words " * 30)
     assert widget.sizeHint().width() <= 420
     assert widget.minimumSizeHint().width() <= 420

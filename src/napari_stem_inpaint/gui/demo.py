@@ -117,7 +117,8 @@ def _layers(viewer: Any) -> dict[str, Any]:
 
 def _save(out: Path, layers: dict[str, Any], result: Reconstruction) -> None:
     from ..io import write_frame, write_measurement, write_reconstruction, write_scan
-    from .picture import grey, save_side_by_side
+    from .layers import grey
+    from .picture import save_side_by_side
 
     truth, measured, mask = (np.asarray(layers[role].data) for role in ("frame", "measured", "mask"))
     scan = Scan.from_mask(mask)

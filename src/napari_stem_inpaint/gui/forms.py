@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from types import GenericAlias
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar
 
-from magicgui.widgets import CheckBox, FloatSpinBox, create_widget
+from magicgui.widgets import CheckBox
 from magicgui.widgets.bases import ValueWidget
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from ..errors import InputError, sentence
 from ..params import Params
+from .controls import WheelGuard, dragged_over, explain, extra, make_control, title, with_chooser, with_slider
+from .relevance import has_effect
 
 P = TypeVar("P", bound=Params)
-DECIMALS = 8  # typed values keep this many; trailing zeros are not shown
-FOLDED, UNFOLDED = "▸ Details", "▾ Details"
-LABEL_PX = 120  # so that the columns of a form's parts line up
-SUFFIXES = {"nm": "_nm", "keV": "_kev", "mrad": "_mrad", "deg": "_deg", "µs": "_us", "px": "_px", "e⁻/px": "_e_per_px", "s": "_s"}
+UNGROUPED = "Details"
+LABEL_PX = 147  # so that the columns of a form's parts line up
 
 
 class ParamsForm(QWidget, Generic[P]):
@@ -33,50 +31,72 @@ class ParamsForm(QWidget, Generic[P]):
     model
         Any parameter model.
     shown
-        Fields that are always visible; the others are folded under "Details". All are visible where it is empty.
+        Fields that are always visible; the others are folded, one section for each of the model's groups. All are visible where
+        it is empty.
     controls
         Ready-made magicgui widgets for single fields, by name.
+    files
+        Kinds of file such as "CIF file (*.cif)" for the fields that take a path, by name.
     """
 
     changed = Signal()
 
-    def __init__(self, model: type[P], *, shown: Sequence[str] = (), controls: Mapping[str, ValueWidget] | None = None) -> None:
+    def __init__(
+        self,
+        model: type[P],
+        *,
+        shown: Sequence[str] = (),
+        controls: Mapping[str, ValueWidget] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.controls: dict[str, Any] = {
-            name: (controls or {}).get(name) or _control(name, field) for name, field in model.model_fields.items()
+            name: (controls or {}).get(name) or make_control(name, field) for name, field in model.model_fields.items()
         }
+        self.sections: dict[str, Section] = {}
+        self._rows: dict[str, list[QWidget]] = {}  # label and everything beside it, greyed out together
+        self._files = files or {}
+        self._quiet = False
+        self._guard = WheelGuard(self)
         for name, control in self.controls.items():
-            _explain(control, name, model.model_fields[name])
+            explain(control, name, model.model_fields[name])
             control.changed.connect(self._on_changed)
-        front = [name for name in self.controls if name in shown or not shown]
-        folded = [name for name in self.controls if name not in front]
+        self._lay_out(shown or list(self.controls))
+        self._refresh()
+
+    def _lay_out(self, shown: Sequence[str]) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._page(front))
-        if folded:
-            # The arrows are text: icons would keep the colour of the theme at the time they were drawn.
-            self.details = QCollapsible(FOLDED, expandedIcon=" ", collapsedIcon=" ")
-            self.details.toggled.connect(self._on_details_toggled)
-            self.details.setDuration(0)
-            for part in (self.details, self.details.content()):
-                if (inner := part.layout()) is not None:
-                    inner.setContentsMargins(0, 0, 0, 0)
-            self.details.addWidget(self._page(folded))
-            layout.addWidget(self.details)
+        layout.addWidget(self._page([name for name in self.controls if name in shown]))
+        groups: dict[str, list[str]] = {}
+        for name, field in self.model.model_fields.items():
+            if name not in shown:
+                groups.setdefault(extra(field, "group") or UNGROUPED, []).append(name)
+        for group, names in groups.items():
+            self.sections[group] = Section(group, names, self._page(names))
+            layout.addWidget(self.sections[group])
 
     def _page(self, names: Sequence[str]) -> QWidget:
         page = QWidget()
         form = QFormLayout(page)
         form.setContentsMargins(0, 2, 0, 2)
         form.setVerticalSpacing(3)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for name in names:
-            control = self.controls[name]
+            control, field = self.controls[name], self.model.model_fields[name]
             if isinstance(control, CheckBox):
                 form.addRow(control.native)
+                self._rows[name] = [control.native]
+                continue
+            span = dragged_over(control, field)
+            if span:
+                row = with_slider(control, *span)
             else:
-                add_row(form, title(name, self.model.model_fields[name]), control.native, control.tooltip, LABEL_PX)
+                row = with_chooser(control, self._files[name]) if name in self._files else control.native
+            self._guard.watch(row)
+            self._rows[name] = [add_row(form, title(name, field), row, control.tooltip, LABEL_PX), row]
         return page
 
     def values(self) -> P:
@@ -93,91 +113,69 @@ class ParamsForm(QWidget, Generic[P]):
             raise InputError(sentence(error)) from error
 
     def set_values(self, params: P) -> None:
-        """Show ``params``."""
-        for name, control in self.controls.items():
-            control.value = getattr(params, name)
-
-    def _on_details_toggled(self, open_: bool) -> None:
-        self.details.setText(UNFOLDED if open_ else FOLDED)
+        """Show ``params``; announced as one change."""
+        self._quiet = True
+        try:
+            for name, control in self.controls.items():
+                control.value = getattr(params, name)
+        finally:
+            self._quiet = False
+        self._on_changed()
 
     def _on_changed(self) -> None:
-        self.changed.emit()
+        if not self._quiet:
+            self._refresh()
+            self.changed.emit()
+
+    def _refresh(self) -> None:
+        """Grey out what has no effect now, and let folded sections say how much in them is not at its default."""
+        now = SimpleNamespace(**{name: control.value for name, control in self.controls.items()})
+        fields = self.model.model_fields
+        for name, parts in self._rows.items():
+            acts = has_effect(self.model, name, now)
+            for part in parts:
+                part.setEnabled(acts)
+        for section in self.sections.values():
+            section.count(sum(getattr(now, name) != fields[name].default for name in section.names))
 
 
-def add_row(form: QFormLayout, text: str, control: QWidget, tooltip: str, width_px: int = 0) -> None:
-    """Add ``control`` with a label that is ``width_px`` wide at least."""
+class Section(QCollapsible):
+    """A folded part of a form."""
+
+    def __init__(self, group: str, names: Sequence[str], page: QWidget) -> None:
+        # The arrows are text: icons would keep the colour of the theme at the time they were drawn.
+        super().__init__(group, expandedIcon=" ", collapsedIcon=" ")
+        self.names = tuple(names)
+        self._group, self._page, self._changed = group, page, 0
+        self.setDuration(0)
+        for part in (self, self.content()):
+            if (inner := part.layout()) is not None:
+                inner.setContentsMargins(0, 0, 0, 0)
+                inner.setSpacing(0)
+        self.addWidget(page)
+        page.hide()
+        self.toggled.connect(self._on_toggled)
+        self._title()
+
+    def count(self, changed: int) -> None:
+        """Say how many of the section's fields are not at their defaults."""
+        if changed != self._changed:
+            self._changed = changed
+            self._title()
+
+    def _on_toggled(self, open_: bool) -> None:
+        self._page.setVisible(open_)  # QCollapsible would leave it in reach of the tabulator key
+        self._title()
+
+    def _title(self) -> None:
+        note = f" · {self._changed} changed" if self._changed else ""
+        self.setText(f"{'▾' if self.isExpanded() else '▸'} {self._group}{note}")
+
+
+def add_row(form: QFormLayout, text: str, control: QWidget, tooltip: str, width_px: int = 0) -> QLabel:
+    """Add ``control`` with a label that is ``width_px`` wide at least; return the label."""
     label = QLabel(text)
     label.setToolTip(tooltip)
     label.setMinimumWidth(width_px)
     form.addRow(label, control)
-
-
-def title(name: str, field: FieldInfo) -> str:
-    """Return a field's label: its name without the unit's suffix, and the unit."""
-    unit = _unit(field)
-    words = name.removesuffix(SUFFIXES.get(unit, "\0")).replace("_", " ")
-    words = words[0].upper() + words[1:]
-    return f"{words} ({unit})" if unit else words
-
-
-def _unit(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-
-
-def _limits(metadata: Sequence[Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for item in metadata:
-        for part in (item, *getattr(item, "metadata", ())):
-            found |= {key: getattr(part, key) for key in ("ge", "gt", "le", "lt", "multiple_of") if hasattr(part, key)}
-    return found
-
-
-def _control(name: str, field: FieldInfo) -> Any:
-    annotation: Any = field.annotation
-    options: dict[str, Any] = {}
-    if get_origin(annotation) is tuple:
-        sides = get_args(annotation)
-        plain: Any = tuple(get_args(side)[0] if get_origin(side) is Annotated else side for side in sides)
-        options = {"options": _range(_limits(get_args(sides[0])[1:]), int, 1)}
-        annotation = GenericAlias(tuple, plain)
-    elif annotation in (int, float):
-        options = _range(_limits(field.metadata), annotation, field.default)
-    control: Any = create_widget(value=field.default, annotation=annotation, name=name, options=options)
-    if isinstance(control, FloatSpinBox):
-        _show_short(control, options, field.default)
-    return control
-
-
-def _range(limits: Mapping[str, float], kind: type, default: float) -> dict[str, float]:
-    nudge = 1 if kind is int else 10.0**-DECIMALS
-    low = limits["ge"] if "ge" in limits else limits["gt"] + nudge
-    high = limits["le"] if "le" in limits else limits["lt"] - nudge
-    if kind is int:
-        step = limits.get("multiple_of", 1)
-    else:
-        step = 10.0 ** math.floor(math.log10(abs(default) / 5 or min((high - low) / 50, 100)))
-    return {"min": kind(low), "max": kind(high), "step": kind(step)}
-
-
-def _show_short(control: FloatSpinBox, options: Mapping[str, float], default: float) -> None:
-    """Let a float control keep small numbers without showing trailing zeros."""
-    spin = control.native
-    spin.textFromValue = lambda value: f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
-    spin.setDecimals(DECIMALS)
-    # Again: the first time they were rounded to the control's default of two decimals.
-    control.min, control.max, control.step = options["min"], options["max"], options["step"]
-    control.value = default
-
-
-def _explain(control: Any, name: str, field: FieldInfo) -> None:
-    limits = _limits(field.metadata)
-    unit = _unit(field)
-    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
-    span = "" if low is None or high is None else f"\nRange: {low:g} to {high:g}{f' {unit}' if unit else ''}"
-    control.name = name
-    if isinstance(control, CheckBox):
-        control.text = title(name, field)
-    control.tooltip = f"{field.description}{span}"
-    control.native.setMinimumWidth(60)
-    control.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return label

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pint
 
-from ..frames import Frame, Measurement, PixelSize, Reconstruction
+from ..frames import Columns, Frame, Measurement, PixelSize, Reconstruction
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 LayerData = tuple[npt.NDArray[Any], dict[str, Any], str]
 KEY = "stem_inpaint"  # our entry in a layer's metadata
 PERCENTILES = (0.1, 99.9)
+PLACE = ("scale", "units", "translate", "axis_labels")
+COLUMN_NM = 0.05  # how large a column is drawn
+MOST_COLUMNS_SHOWN = 3000  # beyond it their layer is hidden at first
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")  # Okabe and Ito: told apart by everyone
+SYMBOLS = {"": "disc", "vacancy": "ring", "dopant": "diamond", "isolated atom": "star"}
+OTHER_SYMBOL = "square"  # boundaries and dislocations
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,12 @@ def contrast(values: npt.NDArray[np.floating]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def grey(image: npt.NDArray[np.floating], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return ``image`` ``(Y, X)`` as grey levels between ``limits``."""
+    low, high = limits
+    return np.clip(np.round((image - low) / (high - low) * 255), 0, 255).astype(np.uint8)
+
+
 def frame_layer(
     frame: Frame, place: Place | None = None, limits: tuple[float, float] | None = None, notes: Mapping[str, Any] | None = None
 ) -> LayerData:
@@ -121,6 +133,28 @@ def measurement_layers(
     return (measurement.mask.astype(np.uint8), mask, "labels"), (measurement.values.copy(), measured, "image")
 
 
+def columns_layer(columns: Columns, source: LayerData, visible: bool = True) -> LayerData:
+    """Return the columns of the frame in ``source`` as points: coloured by element, defects by their symbol, vacancies open."""
+    _, of_frame, _ = source
+    elements = list(dict.fromkeys(columns.elements.tolist()))
+    colours = [COLOURS[k % len(COLOURS)] for k in range(len(elements))]
+    symbols = [SYMBOLS.get(defect, OTHER_SYMBOL) for defect in columns.defects.tolist()]
+    keywords = {
+        "name": f"{of_frame['name']} columns",
+        "features": {"element": columns.elements, "intensity": columns.intensities, "defect": columns.defects},
+        "face_color": [colours[elements.index(element)] for element in columns.elements.tolist()] or COLOURS[0],
+        "border_color": "black",
+        "border_width": 0.1,
+        "symbol": symbols or "disc",
+        "size": COLUMN_NM / min(of_frame["scale"]),
+        "opacity": 0.8,
+        "visible": visible and len(columns) <= MOST_COLUMNS_SHOWN,
+        "metadata": {**of_frame["metadata"], KEY: {"role": "columns", "of": of_frame["metadata"][KEY]["id"]}},
+        **{key: of_frame[key] for key in PLACE},
+    }
+    return columns.positions_px, keywords, "points"
+
+
 class Layers:
     """Adds this plugin's layers to a viewer, and keeps the layer of one running reconstruction up to date."""
 
@@ -132,6 +166,21 @@ class Layers:
     def add_frame(self, frame: Frame) -> Layer:
         """Add a frame."""
         return self._add(frame_layer(frame))
+
+    def add_simulated(self, frame: Frame, acquired: Frame | None) -> Layer:
+        """Add a frame, what is ``acquired`` of all its positions, and its columns; return the frame's layer."""
+        source = frame_layer(frame)
+        layer = self._add(source)
+        source[1]["name"] = layer.name  # napari numbers layers of the same name
+        if acquired is not None:
+            named = replace(acquired, name=f"{layer.name} acquired")
+            notes = {"role": "acquired", "of": source[1]["metadata"][KEY]["id"]}
+            self._add(frame_layer(named, limits=source[1]["contrast_limits"], notes=notes))
+        if frame.columns is not None and len(frame.columns):
+            # Hidden over what is acquired: there the atoms have moved.
+            self._add(columns_layer(frame.columns, source, visible=acquired is None))
+        self._viewer.layers.selection.active = layer
+        return layer
 
     def add_measurement(self, measurement: Measurement, source: Layer, place: Place, plane: tuple[int, ...] = ()) -> None:
         """Add mask and measured image, taken from the frame in ``source``; they share its contrast where it is one of ours."""
@@ -180,7 +229,7 @@ class Layers:
 
     def _add(self, data: LayerData) -> Layer:
         array, keywords, kind = data
-        return self._viewer.add_labels(array, **keywords) if kind == "labels" else self._viewer.add_image(array, **keywords)
+        return getattr(self._viewer, f"add_{kind}")(array, **keywords)
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -8,15 +8,16 @@ from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QLabel, QPushButton, 
 from ..errors import StemInpaintError
 from .worker import Job, Runner
 
-WIDTH_PX = 360
-
 
 class Panel(QWidget):
-    """A form above; ``hint``, ``run_button`` and ``status`` below; and the ``runner`` of its work."""
+    """``head`` and a form above; ``hint``, ``run_button`` and ``status`` below; and the ``runner`` of its work."""
+
+    width_px = 360
 
     def __init__(self, action: str, tooltip: str) -> None:
         super().__init__()
         self.runner = Runner(self)
+        self.head = QVBoxLayout()
         content = QWidget()
         self.body = QVBoxLayout(content)
         self.body.setContentsMargins(4, 4, 4, 4)
@@ -33,6 +34,7 @@ class Panel(QWidget):
         self.foot.addLayout(self.buttons)
         self.foot.addWidget(self.status)
         layout = QVBoxLayout(self)
+        layout.addLayout(self.head)
         layout.addWidget(scroll)
         layout.addLayout(self.foot)
         layout.addStretch(1)
@@ -41,7 +43,7 @@ class Panel(QWidget):
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave the image its room."""
-        return QSize(WIDTH_PX, super().sizeHint().height())
+        return QSize(self.width_px, super().sizeHint().height())
 
     def add_group(self, title: str, *widgets: QWidget) -> None:
         """Add ``widgets`` to the form, under a title."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 SHOWN = ("solver", "checkpoint", "start", "iterations")
-ONLY_PLUG_AND_PLAY = ("checkpoint", "iterations", "data_step", "equivariant", "sigma_start", "sigma_end")
-NOT_ITERATED = ("start", "withheld")  # unused by plain interpolation
 
 
 def is_measured(layer: Layer) -> bool:
@@ -98,11 +96,6 @@ class ReconstructWidget(Panel):
                 combo.choose(layer)
 
     def _on_choice(self, event: object = None) -> None:
-        solver = self.form.controls["solver"].value
-        for name in ONLY_PLUG_AND_PLAY:
-            self.form.controls[name].enabled = solver == "hqs"
-        for name in NOT_ITERATED:
-            self.form.controls[name].enabled = solver in ("hqs", "irls")
         obstacle = self._obstacle()
         self.advise(obstacle or self._what_plane())
         self._enable(obstacle)

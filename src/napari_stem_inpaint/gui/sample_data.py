@@ -33,7 +33,8 @@ def _params(**changed: object) -> SimulationParams:
 def _sample(params: SimulationParams, scan: ScanParams) -> list[LayerData]:
     """Return truth, mask and measured image, noise-free, with one contrast."""
     from ..scans import make_scan
-    from ..simulation import acquire, simulate
+    from ..simulation.acquisition import acquire
+    from ..simulation.imaging import simulate
 
     made = simulate(params)
     frame = Frame(made.image, made.pixel_size_nm, f"{'Defective ' if params.vacancies else ''}{params.crystal}", made.metadata)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from ..errors import InputError
-from ..frames import Frame, Measurement
+from ..frames import Frame
 from ..params import AcquisitionParams, ScanParams
 from . import jobs
 from .combos import LayerCombo, array_of, follow, is_grey_image, plane_name, plane_shown
 from .forms import ParamsForm, add_row
-from .layers import Layers, Place, notes_of, pixel_size_nm
+from .layers import KEY, Layers, Place, notes_of, pixel_size_nm
 from .panel import Panel
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ class ScanWidget(Panel):
         self.layers = Layers(napari_viewer)
         self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame", could_be_frame)
         self.frame.setAccessibleName("Frame")
-        self.scan = ParamsForm(ScanParams, shown=("pattern", "ratio", "hop", "seed"))
-        self.acquisition = ParamsForm(AcquisitionParams)
+        self.scan = ParamsForm(ScanParams, shown=("pattern", "ratio", "hop", "positions", "seed"), files={"positions": "CSV file (*.csv)"})
+        self.acquisition = ParamsForm(AcquisitionParams, shown=("dose_e_per_px", "seed"))
         chooser = QWidget()
         form = QFormLayout(chooser)
         form.setContentsMargins(0, 0, 0, 0)
         add_row(form, "Frame", self.frame, "The image of which a part of the positions is measured.")
         self.add_group("Layer", chooser)
         self.add_group("Scan", self.scan)
-        self.add_group("Detector", self.acquisition)
+        self.add_group("Acquisition", self.acquisition)
         self._source: tuple[Any, Place, tuple[int, ...]] | None = None
         self.frame.chosen.connect(self._on_choice)
         self.scan.changed.connect(self._on_choice)
@@ -54,7 +54,6 @@ class ScanWidget(Panel):
 
     def _on_choice(self, event: object = None) -> None:
         layer = self.frame.layer()
-        self.scan.controls["hop"].enabled = self.scan.controls["pattern"].value == "line-hop"
         self.run_button.setEnabled(layer is not None and not self.runner.running)
         if layer is None:
             self.advise("Choose a frame: simulate one, or open an image.")
@@ -68,7 +67,8 @@ class ScanWidget(Panel):
             return
         try:
             plane = plane_shown(self._viewer, layer)
-            frame = Frame(array_of(layer, plane), pixel_size_nm(layer.scale, layer.units), plane_name(layer, plane))
+            made_by = {} if plane else {key: value for key, value in layer.metadata.items() if key != KEY}
+            frame = Frame(array_of(layer, plane), pixel_size_nm(layer.scale, layer.units), plane_name(layer, plane), made_by)
             scan, acquisition = self.scan.values(), self.acquisition.values()
         except InputError as error:
             self.say(error)
@@ -76,8 +76,12 @@ class ScanWidget(Panel):
         self._source = layer, Place.of_layer(layer), plane
         self.run(lambda tick: jobs.acquisition(frame, scan, acquisition, tick))
 
-    def _on_returned(self, measurement: Measurement) -> None:
+    def _on_returned(self, result: jobs.Scanned) -> None:
         assert self._source is not None
-        self.layers.add_measurement(measurement, *self._source)
-        count, size = int(measurement.mask.sum()), measurement.mask.size
-        self.say(f"{count:,} of {size:,} positions measured: ratio {count / size:.4f}. Next: Reconstruct.")
+        self.layers.add_measurement(result.measurement, *self._source)
+        made = result.statistics
+        dose = "" if made.dose_at_positions is None else f", {made.dose_at_positions:,.0f} e⁻/Å² at each"
+        self.say(
+            f"{made.distinct:,} of {result.measurement.mask.size:,} positions measured: ratio {made.ratio:.4f}, "
+            f"largest gap {made.largest_gap_px:.1f} px, {made.time_s:.3g} s{dose}. {made.verdict} Next: Reconstruct."
+        )

@@ -118,9 +118,7 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
     except Cancelled:
         end = Message(generation, "cancelled")
     except Exception as error:
-        if not isinstance(error, StemInpaintError):
-            log.error("The work failed:\n%s", traceback.format_exc())  # as text: a record would keep the arrays alive
-        end = Message(generation, "failed", _ours(error))
+        end = Message(generation, "failed", ours(error))
     finally:
         if work is not None:
             _close(work)
@@ -129,8 +127,10 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
     yield end
 
 
-def _ours(error: Exception) -> StemInpaintError:
-    """Return ``error`` as one of ours, without the traceback, which would keep the frames' arrays alive."""
+def ours(error: Exception) -> StemInpaintError:
+    """Return ``error``, just caught, as one of ours without the traceback, which would keep the frames' arrays alive."""
+    if not isinstance(error, StemInpaintError):
+        log.error("The work failed:\n%s", traceback.format_exc())  # as text: a record would keep the arrays alive
     if isinstance(error, OSError) and getattr(error, "winerror", None) == 1114:
         return SolverError(
             "PyTorch could not be loaded beside this window (Windows error 1114): install the current Microsoft Visual C++ "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
@@ -66,15 +68,21 @@ def _wider(frame: Frame, reach_px: int) -> tuple[FloatImage, int]:
     """
     try:
         simulated = SimulationParams.model_validate(frame.metadata["simulation"])
-        from .imaging import wide_frame  # PyTorch is loaded for simulated frames alone
-
-        wide = wide_frame(simulated, reach_px).image
+        reach_px = 16 * -(-reach_px // 16)
+        wide = _simulated_wider(simulated, reach_px)
         inner = wide[reach_px:-reach_px, reach_px:-reach_px]
         if inner.shape == frame.shape and np.allclose(inner, frame.image, rtol=0, atol=1e-3 * float(np.abs(frame.image).max())):
             return wide, reach_px
     except (KeyError, ValidationError, InputError):
         pass  # not simulated, or not to be simulated again
     return np.pad(frame.image, reach_px, mode="reflect"), reach_px
+
+
+@lru_cache(maxsize=2)
+def _simulated_wider(p: SimulationParams, pad_px: int) -> FloatImage:
+    from .imaging import wide_frame  # PyTorch is loaded for simulated frames alone
+
+    return wide_frame(p, pad_px).image
 
 
 def sample(image: FloatImage, positions_px: FloatArray | npt.NDArray[np.intp]) -> FloatArray:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.fft import next_fast_len
 
 from ..frames import Frame
 from ..params import SimulationParams
@@ -127,17 +128,21 @@ def _autocorrelation(optics: Optics, step_y: float, step_x: float) -> torch.Tens
     """Return the autocorrelation of A exp(−iχ) on the frequencies n·step, (Y, X/2 + 1) complex, averaged over the focal spread."""
     # Twice as fine as asked for: the probe's own field of view is then twice as large, and the aperture's edge finer.
     reach = [math.ceil(2 * optics.cutoff_per_nm / step) + 2 for step in (step_y, step_x)]
-    sides = [2 * n + 2 for n in reach]
-    ky, kx = (torch.fft.fftfreq(n, 1 / n)[:, None] * step / 2 for n, step in zip(sides, (step_y, step_x), strict=True))
-    kx = kx.T
-    k = torch.sqrt(ky**2 + kx**2)
+    sides = [next_fast_len(2 * n + 2) for n in reach]
+    # the aperture fills the middle quarter of this
+    inner = [n // 2 + 2 for n in reach]
+    rows, columns = (torch.arange(-n, n + 1) for n in inner)
+    ky, kx = rows[:, None] * step_y / 2, columns[None] * step_x / 2
     edge = max(step_y, step_x) / 2
-    aperture = ((optics.cutoff_per_nm / 2 - k) / edge + 0.5).clamp(0, 1)
+    aperture = ((optics.cutoff_per_nm / 2 - torch.sqrt(ky**2 + kx**2)) / edge + 0.5).clamp(0, 1)
     total = torch.zeros(sides[0], sides[1] // 2 + 1, dtype=torch.complex64)
     nodes, weights = np.polynomial.hermite_e.hermegauss(9) if optics.focal_spread_nm else (np.zeros(1), np.ones(1))
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        wave = torch.fft.ifft2(aperture * torch.exp(-1j * aberration_phase(optics, ky, kx, float(node) * optics.focal_spread_nm)))
-        total += float(weight) * torch.fft.rfft2(wave.abs() ** 2)
+        phase = aberration_phase(optics, ky, kx, float(node) * optics.focal_spread_nm)
+        field = torch.zeros(sides, dtype=torch.complex64)
+        field[rows[:, None] % sides[0], columns % sides[1]] = torch.polar(aperture, -phase)
+        wave = torch.fft.ifft2(field)
+        total += float(weight) * torch.fft.rfft2(wave.real**2 + wave.imag**2)
     total = total * (math.prod(sides) / aperture.sum())  # of a sharp disc: the softened edge's square would be too small
     total[0, 0] = 1
     # every second frequency
