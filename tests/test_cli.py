@@ -12,7 +12,8 @@ import tifffile
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.cli import main
-from napari_stem_inpaint.io import read_measurement
+from napari_stem_inpaint.io import read_measurement, read_scan
+from napari_stem_inpaint.simulation.presets import PRESETS
 
 LINES = """
 simulate --crystal SrTiO3 --shape 64 64 --pixel-size-nm 0.02 --seed 1 --out frame.tif
@@ -108,6 +109,23 @@ WRONG = [
     ("reconstruct measured.tif --iterations 0 --out out.tif", "iterations"),
     ("simulate --pixel-size-nm nan --out out.tif", "pixel_size_nm"),
     ("simulate --shape 4 64 --out out.tif", "shape"),
+    ("simulate --dopants 0.1 --dopant Unobtainium --out out.tif", "no chemical element"),
+    ("simulate --zone-axis 000 --out out.tif", "no direction"),
+    ("simulate --zone-axis up --out out.tif", "three whole numbers"),
+    ("simulate --cif missing.cif --out out.tif", "no file"),
+    ("simulate --cif zero.tif --out out.tif", "empty"),
+    ("simulate --cif text.pt --out out.tif", "crystal structure|cannot be read"),
+    ("simulate --crystal graphene --zone-axis 110 --out out.tif", "single layer"),
+    ("simulate --energy-kev -5 --out out.tif", "energy_kev"),
+    ("simulate --shape 8192 8192 --pixel-size-nm 0.1 --out out.tif", "GB"),
+    ("simulate --shape 64 64 --engine multislice --out out.tif", "napari-stem-inpaint.multislice"),
+    ("simulate --scene surface --truth columns.csv --out out.tif", "no atomic columns"),
+    ("simulate --truth columns.xls --out out.tif", "must end in .csv"),
+    ("scan --shape 8 8 --pattern list --out out.tif", "needs a file"),
+    ("scan --shape 8 8 --pattern list --positions missing.csv --out out.tif", "no file"),
+    ("scan --shape 40000 40000 --out out.tif", "GB"),
+    ("scan --shape 8 8 --beam-current-pa -1 --out out.tif", "beam_current_pa"),
+    ("acquire frame.tif --scan all.npy --readout-noise-e 2 --out out.tif", "dose"),
     ("scan --shape 0 64 --out out.tif", "two positive numbers"),
     ("acquire frame.tif --scan small.npy --out out.tif", "shape"),
     ("evaluate frame.tif --reference small.npy", "same shape"),
@@ -164,3 +182,27 @@ def test_train_writes_a_checkpoint_that_reconstructs(folder, monkeypatch):
 def test_the_installed_command_runs():
     done = subprocess.run([sys.executable, "-m", "napari_stem_inpaint.cli", "--version"], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["stem-inpaint", nsi.__version__]
+
+
+def test_presets_truth_and_remarks(folder, capsys):
+    assert main("simulate --preset silicon-twin --shape 48 48 --pixel-size-nm 0.05 --truth truth.csv --out twin.tif".split()) == 0
+    assert "beyond Nyquist" in capsys.readouterr().err
+    lines = Path("truth.csv").read_text(encoding="utf-8").splitlines()
+    frame = nsi.simulate(PRESETS["Silicon twin"].simulation.model_copy(update={"shape": (48, 48), "pixel_size_nm": 0.05}))
+    np.testing.assert_array_equal(nsi.read("twin.tif")[0].image, frame.image)
+    assert len(lines) == 1 + len(frame.columns)
+    assert "twin boundary" in "\n".join(lines)
+
+
+def test_a_scan_states_its_statistics_and_its_times(folder, capsys):
+    line = "scan --shape 32 32 --pattern spiral --dwell-time-us 4 --settling-time-us 2 --pixel-size-nm 0.1 --out path.csv"
+    assert main(line.split()) == 0
+    out = capsys.readouterr().out
+    assert "0.25000 of 0.25 wanted" in out
+    assert "e⁻/Å²" in out
+    assert read_scan("path.csv", (32, 32)).settling_time_us == 2.0
+
+
+def test_a_preset_brings_its_detector(folder):
+    assert main("acquire frame.tif --scan positions.csv --preset low-dose-si --seed 3 --out noisy.tif".split()) == 0
+    assert read_measurement("noisy.tif").noise == "poisson"

@@ -36,7 +36,7 @@ def test_a_stopped_and_resumed_training_is_the_uninterrupted_one(tmp_path):
 
 
 def test_it_learns(tmp_path):
-    params = TrainingParams(**(SHORT | {"steps": 60, "batch": 4}))
+    params = TrainingParams(**(SHORT | {"steps": 150, "batch": 4}))
     losses = [s.loss for s in training.train(params, tmp_path / "a.safetensors")]
     assert sum(losses[-10:]) < sum(losses[:10])
     assert sum(losses[-10:]) / 10 < 0

@@ -72,7 +72,7 @@ class SimulationParams(Params):
     shape: tuple[Side, Side] = _field((256, 256), "Rows and columns of the frame.", "px", "Frame")
     pixel_size_nm: float = _field(0.02, "Scan step; decides how hard the reconstruction is.", "nm", "Frame", ge=0.002, le=1)
     contrast: Literal["haadf", "abf"] = _field("haadf", "haadf: bright columns; abf: dark columns, light elements visible.", group="Frame")
-    z_exponent: float = _field(1.87, "HAADF: an atom's intensity grows as its atomic number to this power.", "", "Frame", ge=1, le=2)
+    z_exponent: float = _field(1.76, "HAADF: an atom's intensity grows as its atomic number to this power.", "", "Frame", ge=1, le=2)
     engine: Literal["convolution", "multislice"] = _field(
         "convolution", "convolution: milliseconds; multislice: abTEM, where it is installed, in minutes to days.", group="Frame"
     )

@@ -14,11 +14,11 @@ from .probe import wavelength_nm
 
 # Fitted to multislice, all crystals and thicknesses with the same numbers: docs/simulator.md.
 DETECTOR_RAD = (0.070, 0.160)
-SCREENING_Z = 4.6  # the element that scatters as a bare nucleus would, whatever the exponent
-OBJECT_NM = 0.0206  # width of an atom for scattering to high angles, besides its thermal motion
-DECHANNELLING_PER_NM = 0.061  # of a column with one Z = 38 every 0.39 nm
-DECHANNELLING_EXPONENT = 2.44
-SPREADING = 0.31  # of the scattered-out part: its width over semi-angle times thickness
+SCREENING_Z = 13.3  # the element that scatters as a bare nucleus would, whatever the exponent
+OBJECT_NM = 0.0199  # width of an atom for scattering to high angles, besides its thermal motion
+DECHANNELLING_PER_NM = 0.051  # of a column with one Z = 38 every 0.39 nm
+DECHANNELLING_EXPONENT = 2.25
+SPREADING = 0.30  # of the scattered-out part: its width over semi-angle times thickness
 
 ABF_NM2 = 2.2e-5  # of Z = 1
 ABF_EXPONENT = 0.7  # light elements stay visible: Findlay et al., Ultramicroscopy 110 (2010) 903

@@ -115,7 +115,7 @@ def random_simulation(shape: tuple[int, int], rng: np.random.Generator) -> tuple
     drawn: dict[str, object] = {
         "scene": scene,
         "shape": shape,
-        "thickness_nm": rng.uniform(2, 40),
+        "thickness_nm": rng.uniform(1, 5) if scene == "amorphous" else rng.uniform(2, 40),
         "rotation_deg": rng.uniform(-180, 180) if rng.random() < 0.6 else float(rng.choice([0.0, 45.0, 90.0])) + rng.normal(0, 2),
         "vacancies": sometimes(0.5, rng.uniform(0, 0.12)),
         "dopants": sometimes(0.25, rng.uniform(0, 0.1)),
@@ -123,7 +123,7 @@ def random_simulation(shape: tuple[int, int], rng: np.random.Generator) -> tuple
         "intensity_scatter": sometimes(0.5, rng.uniform(0, 0.25)),
         "displacement_nm": sometimes(0.5, rng.uniform(0, 0.009)),
         "strain": sometimes(0.25, rng.uniform(0, 0.08)),
-        "contamination_nm": sometimes(0.2, rng.uniform(0.2, 4)),
+        "contamination_nm": sometimes(0.15, rng.uniform(0.2, 2)),
         "misorientation_deg": rng.uniform(2, 45),
         "particle_nm": max(0.4, extent * rng.uniform(0.4, 1.1)),
         "contrast": "abf" if rng.random() < 0.12 else "haadf",
