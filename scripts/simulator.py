@@ -169,7 +169,7 @@ def speed(abtem: str | None) -> None:
     lines += ["", "| carbon film on SrTiO3 256², nm | atoms more | ms | µs per atom more |", "|---|---|---|---|"]
     bare = best_ms(nsi.SimulationParams())
     for film in (1.0, 2.0, 4.0, 8.0):
-        atoms = film * 95 * (256 * 0.02 + 2 * 2.05) ** 2
+        atoms = film * 95 * (256 * 0.02 + 2 * 1.55) ** 2
         taken = best_ms(nsi.SimulationParams(contamination_nm=film), 5)
         lines.append(f"| {film:g} | {atoms:,.0f} | {taken:.0f} | {1e3 * (taken - bare) / atoms:.1f} |")
     if abtem:

@@ -176,7 +176,7 @@ def spiral_positions(shape: Shape, p: ScanParams) -> Positions:
         steps = max(8, int(turns * (shape[0] + shape[1]) * 4))
         along = np.sqrt(np.linspace(0, 1, steps))  # equal lengths of arc
         angle = 2 * np.pi * turns * along
-        return np.stack([along * np.sin(angle), along * np.cos(angle)], 1) / np.sqrt(0.5)
+        return np.asarray(np.stack([along * np.sin(angle), along * np.cos(angle)], 1) / np.sqrt(0.5))
 
     return _densest_enough(shape, p, path)
 

@@ -94,20 +94,25 @@ def preview(params: SimulationParams, acquisition: AcquisitionParams) -> Preview
     if params.engine == "multislice":
         raise InputError("Multislice frames are not previewed, as they take minutes; Simulate computes them.")
     asked = params.model_copy(update={"shape": tuple(min(n, PREVIEW_PX) for n in params.shape)})
-    frame = _frame(asked)
-    image = fully_acquired(frame, acquisition).values if any_effect(acquisition) else frame.image
+    acquired = any_effect(acquisition)
+    frame = _frame(asked, acquired)
+    image = fully_acquired(frame, acquisition).values if acquired else frame.image
     probe, probe_nm = (None, 0.0) if params.scene == "surface" else _probe(*(getattr(params, name) for name in PROBE))
     return Preview(grey(image, contrast(image)), _spectrum(image), probe, probe_nm, params.pixel_size_nm, params.shape, remarks(params))
 
 
 @lru_cache(maxsize=1)  # while only the acquisition changes
-def _frame(params: SimulationParams) -> Frame:
+def _frame(params: SimulationParams, acquired: bool) -> Frame:
+    from ..simulation.acquisition import PAD_PX, simulated_wider
     from ..simulation.formation import Grid
     from ..simulation.imaging import simulate
     from ..simulation.probe import Optics
 
     if params.scene != "surface" and math.prod(Grid.over(params.shape, params.pixel_size_nm, Optics.of(params)).fine) > LARGEST_FIELD:
         raise InputError("This probe reaches too far for a live preview; Simulate computes the frame.")
+    if acquired and params.scene != "surface":  # a movement asks for the wide image, too: simulate that one alone
+        image = simulated_wider(params, PAD_PX)[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
+        return Frame(image, (params.pixel_size_nm,) * 2, params.crystal, {"simulation": params.model_dump(mode="json")})
     return simulate(params)
 
 

@@ -17,6 +17,7 @@ from .detector import detect
 from .movement import read_positions
 from .series import FloatArray
 
+PAD_PX = 32  # frames are simulated again in steps of this
 SPLINE_MARGIN_PX = 12  # beyond it, what a quintic spline sees of the border is below 1e-4
 
 
@@ -68,18 +69,19 @@ def _wider(frame: Frame, reach_px: int) -> tuple[FloatImage, int]:
     """
     try:
         simulated = SimulationParams.model_validate(frame.metadata["simulation"])
-        reach_px = 16 * -(-reach_px // 16)
-        wide = _simulated_wider(simulated, reach_px)
-        inner = wide[reach_px:-reach_px, reach_px:-reach_px]
+        pad_px = PAD_PX * -(-reach_px // PAD_PX)
+        wide = simulated_wider(simulated, pad_px)
+        inner = wide[pad_px:-pad_px, pad_px:-pad_px]
         if inner.shape == frame.shape and np.allclose(inner, frame.image, rtol=0, atol=1e-3 * float(np.abs(frame.image).max())):
-            return wide, reach_px
+            return wide, pad_px
     except (KeyError, ValidationError, InputError):
         pass  # not simulated, or not to be simulated again
     return np.pad(frame.image, reach_px, mode="reflect"), reach_px
 
 
 @lru_cache(maxsize=2)
-def _simulated_wider(p: SimulationParams, pad_px: int) -> FloatImage:
+def simulated_wider(p: SimulationParams, pad_px: int) -> FloatImage:
+    """Return the image of ``wide_frame``, kept while only the acquisition changes."""
     from .imaging import wide_frame  # PyTorch is loaded for simulated frames alone
 
     return wide_frame(p, pad_px).image

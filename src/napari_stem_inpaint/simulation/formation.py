@@ -15,8 +15,8 @@ from ..errors import InputError
 from .crystals import Array
 from .probe import Optics, transfer
 
-SOLID_NM = 0.6  # so far around the frame, every atom is there
-FADE_NM = 1.4  # then the atoms give way to their mean density
+SOLID_NM = 0.5  # so far around the frame, every atom is there
+FADE_NM = 1.0  # then the atoms give way to their mean density
 SMOOTHING_NM = 0.4
 SPREAD_TAPS = 5.4  # half-width of the deposited Gaussians in standard deviations: 5e-7 of the peak
 MAX_BYTES = 4e9
