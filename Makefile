@@ -40,6 +40,7 @@ $(STAMP):
 clean:  ## remove what was built
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-pictures: env  ## make the pictures of the README again, from the real program
+pictures: env  ## make the pictures of windows again, from the real program
 	$(SCREEN) $(BIN)/stem-inpaint demo --headless --out docs/images
 	rm -f docs/images/*.tif
+	$(SCREEN) $(BIN)/python scripts/simulate_picture.py

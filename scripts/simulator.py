@@ -140,7 +140,7 @@ def compare() -> None:
         axes[2, column].set_xlabel("nm", fontsize=8)
         axes[2, column].tick_params(labelsize=7)
     axes[2, 0].set_ylabel("% of the beam", fontsize=8)
-    axes[2, 0].legend(fontsize=7, frameon=False)
+    axes[2, 0].legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.16))
     figure.savefig(DOCS / "images" / "multislice.png", dpi=110)
 
 
@@ -205,7 +205,7 @@ def gallery() -> None:
         axis.imshow(nsi.acquire(frame, scan, preset.acquisition).values, cmap="gray")
         axis.set_title(name, fontsize=9)
         axis.axis("off")
-    figure.savefig(DOCS / "images" / "presets.png", dpi=80)
+    figure.savefig(DOCS / "images" / "presets.png", dpi=60)
 
 
 LIKE = {  # what to simulate beside which experimental frame
