@@ -35,6 +35,7 @@ def test_a_stopped_and_resumed_training_is_the_uninterrupted_one(tmp_path):
         torch.testing.assert_close(a[name], b[name], atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     params = TrainingParams(**(SHORT | {"steps": 150, "batch": 4}))
     losses = [s.loss for s in training.train(params, tmp_path / "a.safetensors")]
