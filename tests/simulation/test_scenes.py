@@ -172,3 +172,14 @@ def test_far_too_many_columns_are_refused_first():
 
 def test_the_dict_holds_every_scene_but_the_surface():
     assert set(SCENES) == set(get_args(SceneName)) - {"surface"}
+
+
+@pytest.mark.parametrize("scene", [s for s in get_args(SceneName) if s != "surface"])
+@given(st.sampled_from(["SrTiO3", "Si", "GaN", "graphene"]), st.floats(0.05, 0.7), st.floats(-180, 180), st.integers(0, 1000))
+@settings(max_examples=8)
+def test_a_window_smaller_than_a_cell_holds_what_a_wide_one_holds_there(scene, crystal, extent, rotation, seed):
+    """Even where no column, no atom and no boundary is inside."""
+    p = SimulationParams(scene=scene, crystal=crystal, rotation_deg=rotation, seed=seed)
+    small, wide = (build_scene(p, Window((extent, extent / 2), margin)) for margin in (0.0, 0.4))
+    there = wide.positions_nm[Window((extent, extent / 2), 0.0).holds(wide.positions_nm)]
+    np.testing.assert_allclose(np.sort(small.positions_nm, axis=0), np.sort(there, axis=0), atol=1e-9)

@@ -15,6 +15,7 @@ from .defects import with_defects
 
 CARBON_PER_NM3 = 95.0  # amorphous carbon of 1.9 g/cm³
 ON_PLANE_NM = 1e-3
+NEAR_NM = 0.6  # a twin's plane is not farther from the middle
 
 Cells = tuple[ProjectedCell, ProjectedCell]  # the crystal, and the one on an interface's other side
 
@@ -87,9 +88,10 @@ def twin(p: SimulationParams, cells: Cells, window: Window) -> Scene:
     along = along / np.linalg.norm(along)
     across = np.array([-along[1], along[0]])
     # wide enough to hold every column whose mirror image is inside the window
-    whole = crystal(p, cells, Window(window.extent_nm, float(np.hypot(*window.extent_nm)) + window.margin_nm))
+    whole = crystal(p, cells, Window(window.extent_nm, float(np.hypot(*window.extent_nm)) + 2 * NEAR_NM + window.margin_nm))
     distance = (whole.positions_nm - np.array(window.extent_nm) / 2) @ across
-    plane = _twin_plane(whole.positions_nm, distance)
+    around = crystal(p, cells, Window(window.extent_nm, 2.0)).positions_nm  # whatever the window's margin: the same plane
+    plane = _twin_plane(around, (around - np.array(window.extent_nm) / 2) @ across)
     one, other = whole.keep(distance > plane - ON_PLANE_NM), whole.keep(distance > plane + ON_PLANE_NM)
     mirrored = other.positions_nm - 2 * (distance[distance > plane + ON_PLANE_NM] - plane)[:, None] * across
     scene = join(one, replace(other, positions_nm=mirrored, ids=other.ids + np.array([1, 0, 0, 0])))
@@ -100,7 +102,7 @@ def twin(p: SimulationParams, cells: Cells, window: Window) -> Scene:
 
 def _twin_plane(positions: Array, distance: Array) -> float:
     """Return where to mirror: on a plane of columns, or midway between two, so that no two columns come too close."""
-    near = np.abs(distance) < 0.6
+    near = np.abs(distance) < NEAR_NM
     planes = np.unique(distance[near].round(4))
     between = (planes[1:] + planes[:-1]) / 2
 
@@ -113,7 +115,7 @@ def _twin_plane(positions: Array, distance: Array) -> float:
         return float(nearest_nm(positions[side], positions[near & (np.abs(distance - plane) < ON_PLANE_NM)]).min())
 
     # of equals, midway: there diamond keeps all its bonds
-    return float(max([*planes, *between], key=lambda plane: (round(closest(plane), 2), plane in between, -abs(plane))))
+    return float(max([*planes, *between], key=lambda plane: (round(closest(plane), 2), plane in between, -abs(plane)), default=0.0))
 
 
 def _directions(vectors: Array) -> list[Array]:
@@ -130,7 +132,7 @@ def _is_mirror(vectors: Array, along: Array) -> bool:
 def grain_boundary(p: SimulationParams, cells: Cells, window: Window) -> Scene:
     """Two grains of a crystal, turned against each other; of columns too close to each other only one stays."""
     half = p.misorientation_deg / 2
-    return _two(p, window, crystal(p, cells, window, -half), crystal(p, cells, window, half, 1))
+    return _two(p, window, lambda w: crystal(p, cells, w, -half), crystal(p, cells, window, half, 1), _closest_nm(cells[0]))
 
 
 def interface(p: SimulationParams, cells: Cells, window: Window) -> Scene:
@@ -139,17 +141,32 @@ def interface(p: SimulationParams, cells: Cells, window: Window) -> Scene:
     width = [float(np.abs(c.vectors[:, 1]).max()) for c in cells]
     if abs(width[0] / width[1] - 1) < 0.06:
         second = replace(second, vectors=second.vectors * np.array([1.0, width[0] / width[1]]))
-    above, below = crystal(p, (first, first), window), crystal(p, (second, second), window, 0.0, 1)
-    return _two(p, window, above, below, 180.0 - p.rotation_deg)
+    below = crystal(p, (second, second), window, 0.0, 1)
+    return _two(p, window, lambda w: crystal(p, (first, first), w), below, _closest_nm(second), 180.0 - p.rotation_deg)
 
 
-def _two(p: SimulationParams, window: Window, left: Scene, right: Scene, angle_deg: float | None = None) -> Scene:
+def _closest_nm(cell: ProjectedCell) -> float:
+    """Return the median distance of a cell's columns to their nearest neighbours."""
+    cells = np.stack(np.meshgrid([0, -1, 1], [0, -1, 1], indexing="ij"), -1).reshape(-1, 1, 2)  # the cell itself first
+    positions = ((cells + cell.fractions) @ cell.vectors).reshape(-1, 2)
+    return float(np.median(nearest_nm(positions)[: len(cell.fractions)]))
+
+
+def _two(
+    p: SimulationParams,
+    window: Window,
+    left_in: Callable[[Window], Scene],
+    right: Scene,
+    spacing_nm: float,
+    angle_deg: float | None = None,
+) -> Scene:
+    """Join two crystals at a line; of the right one, nothing stays that comes too close to the left one."""
+    left = left_in(Window(window.extent_nm, window.margin_nm + spacing_nm))
     side = _line(p, window, angle_deg)
     left, right = left.keep(side(left.positions_nm) > 0), right.keep(side(right.positions_nm) <= 0)
     if len(left.kind) and len(right.kind):
-        closest = 0.7 * float(np.median(nearest_nm(right.positions_nm))) if len(right.kind) > 1 else 0.1
-        right = right.keep(nearest_nm(right.positions_nm, left.positions_nm) > closest)
-    scene = join(left, right)
+        right = right.keep(nearest_nm(right.positions_nm, left.positions_nm) > 0.7 * spacing_nm)
+    scene = join(left.keep(window.holds(left.positions_nm)), right)
     return scene.marked(np.abs(side(scene.positions_nm)) < 0.2, "boundary")
 
 
