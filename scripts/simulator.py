@@ -8,7 +8,6 @@ presets. experiment: side by side with a folder of experimental frames (.npz wit
 
 import argparse
 import json
-import re
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import pages
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -39,13 +39,7 @@ PIXELS_NM = (0.01, 0.02, 0.03)
 
 
 def put(section: str, text: str) -> None:
-    """Replace what stands between the section's markers in docs/simulator.md."""
-    page = DOCS / "simulator.md"
-    marked = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
-    before = page.read_text(encoding="utf-8")
-    assert marked.search(before), section
-    page.write_text(marked.sub(lambda m: m[1] + text.strip() + "\n" + m[2], before), encoding="utf-8")
-    print(text)
+    pages.put(DOCS / "simulator.md", section, text)
 
 
 # --- against multislice

@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import save_file
 
 from napari_stem_inpaint.denoisers.checkpoint import Card, installed, load_checkpoint, read_card, save_checkpoint
-from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, SIZES, DRUNet
+from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, build_network
 from napari_stem_inpaint.errors import CheckpointError
 
 TINY = {"channels": (4, 8), "blocks": 1, "contrasts": 2}
 
 
-def network() -> DRUNet:
+def network(**config) -> DRUNet:
     torch.manual_seed(0)
-    net = DRUNet(**TINY)
+    net = DRUNet(**TINY, **config)
     torch.nn.init.normal_(net.tail.weight, std=0.1)  # it starts at zero, which would hide faults
     return net
 
@@ -43,10 +43,11 @@ def checkpoint(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("shuffle", [1, 2])
 @pytest.mark.parametrize("shape", [(64, 64), (33, 47), (5, 9), (1, 20), (1, 1)])
-def test_any_shape_comes_back_in_its_shape(shape):
+def test_any_shape_comes_back_in_its_shape(shape, shuffle):
     x = torch.rand(2, 1, *shape)
-    assert network()(x, torch.full((2,), 0.1)).shape == x.shape
+    assert network(shuffle=shuffle)(x, torch.full((2,), 0.1)).shape == x.shape
 
 
 def test_the_denoiser_becomes_the_identity_as_sigma_vanishes():
@@ -64,9 +65,9 @@ def test_its_highpass_sees_no_constant():
     assert torch.allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize(("size", "millions"), [("tiny", 1), ("base", 4)])
-def test_sizes(size, millions):
-    assert sum(p.numel() for p in DRUNet(**SIZES[size]).parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
+@pytest.mark.parametrize(("name", "millions"), [("drunet-tiny", 1), ("drunet-base", 4), ("half-drunet", 4)])
+def test_sizes(name, millions):
+    assert sum(p.numel() for p in build_network(*NETWORKS[name]).parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
 
 
 def test_a_checkpoint_rebuilds_its_network(checkpoint):

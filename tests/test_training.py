@@ -1,14 +1,16 @@
 """Training: it learns, and a stop at any moment loses nothing."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from napari_stem_inpaint import training
+from napari_stem_inpaint import training, training_data
 from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, read_card, read_tensors
 from napari_stem_inpaint.errors import InputError, SolverError
 from napari_stem_inpaint.params import TrainingParams
@@ -18,8 +20,9 @@ SHORT = {"steps": 6, "batch": 2, "patch_px": 32, "precision": "float32", "device
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setitem(training.SIZES, "tiny", {"channels": (4, 8), "blocks": 1, "contrasts": 2})
-    monkeypatch.setattr(training, "validate", lambda denoiser: {"0.1": 1.0})
+    monkeypatch.setitem(training.NETWORKS, "drunet-tiny", ("drunet", {"channels": (4, 8), "blocks": 1, "contrasts": 2}))
+    monkeypatch.setattr(training, "validation_frames", lambda: torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
+    monkeypatch.setattr(training_data, "POOL", 4)
 
 
 def test_a_stopped_and_resumed_training_is_the_uninterrupted_one(tmp_path):
@@ -48,7 +51,7 @@ def test_the_card_says_how_and_loads(tmp_path):
     card = read_card(tmp_path / "mine.safetensors")
     assert card.training_command == "stem-inpaint train --steps 6"
     assert card.training["steps_done"] == 6
-    assert card.psnr_gain_db == {"0.1": 1.0}
+    assert list(card.psnr_gain_db) == [f"{s:g}" for s in training.VALIDATION_SIGMAS]
     assert load_checkpoint(str(tmp_path / "mine.safetensors")).card == card
 
 
@@ -66,9 +69,41 @@ def test_a_wrong_place_is_refused(tmp_path, name):
 
 
 def test_divergence_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "training_batch", lambda *a: torch.full((2, 1, 32, 32), float("nan")))
+    monkeypatch.setattr(training_data, "random_image", lambda *a: torch.full((64, 64), float("nan")))
     with pytest.raises(SolverError, match="diverged"):
         next(training.train(TrainingParams(**SHORT), tmp_path / "a.safetensors"))
+
+
+def test_the_best_validation_is_kept(tmp_path, monkeypatch):
+    gains = iter([1.0, 3.0, 2.0, 2.5, 9.0])
+    monkeypatch.setattr(training, "psnr_gain_db", lambda *a: {"0.1": next(gains)})
+    steps = training.train(TrainingParams(**(SHORT | {"steps": 3, "validate_every": 1})), tmp_path / "a.safetensors")
+    kept = []
+    for step in steps:
+        assert step.sample is not None
+        kept.append((step.best, read_card(tmp_path / "a.safetensors").training["steps_done"]))
+    assert kept == [(True, 1), (True, 2), (False, 2)]
+    card = read_card(tmp_path / "a.safetensors")
+    assert (card.training["steps_done"], card.psnr_gain_db) == (2, {"0.1": 9.0})  # the last is that of the whole set
+
+
+def test_a_checkpoint_is_trained_further_on_ones_own_frames(tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    list(training.train(TrainingParams(**SHORT), first))
+    y, x = np.mgrid[:48, :48]
+    np.save(tmp_path / "mine.npy", (np.sin(x / 3) * np.cos(y / 4) + 0.2 * np.random.default_rng(0).standard_normal(x.shape)).astype("f4"))
+    p = TrainingParams(**SHORT, start_from=str(first), frames=str(tmp_path / "mine.npy"), frames_share=1.0)
+    assert all(math.isfinite(s.loss) for s in training.train(p, second))
+    before, after = (read_tensors(f)[0] for f in (first, second))
+    assert 0 < max(float((before[n] - after[n]).abs().max()) for n in before) < 0.2
+    assert "started from first" in read_card(second).training_data
+    assert "the user's own" in read_card(second).training_data
+
+
+def test_it_says_how_fast_it_is(tmp_path):
+    *_, last = training.train(TrainingParams(**SHORT), tmp_path / "a.safetensors")
+    assert last.patches_per_s == pytest.approx(last.index * 2 / last.elapsed_s)
+    assert 0 < last.data_share < 1
 
 
 @pytest.mark.slow

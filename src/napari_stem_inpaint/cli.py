@@ -273,8 +273,12 @@ def _train(options: argparse.Namespace) -> None:
         try:
             for n, step in enumerate(steps):
                 smooth = step.loss if n == 0 else 0.99 * smooth + 0.01 * step.loss
-                bar.set_postfix_str(f"step {step.index}, error / noise {smooth:.2f} dB", refresh=False)
+                news = f"step {step.index}, error / noise {smooth:.2f} dB, {step.patches_per_s:.0f} patches/s, data {step.data_share:.0%}"
+                bar.set_postfix_str(news, refresh=False)
                 bar.update(100 * step.progress - bar.n)
+                if step.psnr_gain_db:
+                    gains = " ".join(f"{sigma}: {gain:.1f}" for sigma, gain in step.psnr_gain_db.items())
+                    bar.write(f"step {step.index}, PSNR gain in dB by noise level: {gains}{' (best so far)' * step.best}", file=sys.stderr)
         finally:
             steps.close()
     _describe(options.out)

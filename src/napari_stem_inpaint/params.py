@@ -198,16 +198,23 @@ class ReconstructionParams(Params):
 class TrainingParams(Params):
     """How a denoiser is trained on simulated frames."""
 
-    size: Literal["tiny", "base"] = _field("tiny", "Network size: about 1 or 4 million weights.")
+    network: Literal["drunet-tiny", "drunet-base", "half-drunet"] = _field(
+        "drunet-tiny", "Network: drunet-tiny and drunet-base have 1 and 4 million weights; half-drunet computes at half resolution."
+    )
+    start_from: str = _field("", "Checkpoint to train further, in place of a new network.")
+    frames: str = _field("", "File or folder of your own frames to learn from as well; noisy ones are recorrupted.")
+    frames_share: float = _field(0.5, "Share of the patches that are cut from your own frames.", "", ge=0, le=1)
     steps: int = _field(20000, "Training steps in all; the learning rate decays to zero over them.", "", ge=1, le=10**8)
     minutes: float = _field(0.0, "Time budget that overrides steps as the schedule's end; 0 = none.", "min", ge=0, le=10**5)
-    batch: int = _field(16, "Patches per step.", "", ge=1, le=1024)
-    patch_px: int = _field(64, "Side of a training patch.", "px", ge=32, le=512, multiple_of=8)
+    batch: int = _field(8, "Patches per step.", "", ge=1, le=1024)
+    patch_px: int = _field(96, "Side of a training patch.", "px", ge=32, le=512, multiple_of=8)
     learning_rate: float = _field(1e-3, "Largest step size of the optimiser.", "", gt=0, le=0.1)
     sigma_min: float = _field(5e-5, "Smallest noise level trained, relative to the intensity range.", "", gt=0, le=0.1)
     sigma_max: float = _field(0.5, "Largest noise level trained, relative to the intensity range.", "", gt=0, le=2)
     ema_decay: float = _field(0.999, "Weight averaging: share of the old average kept at each step.", "", ge=0, lt=1)
-    save_every_s: float = _field(60.0, "Time between checkpoints.", "s", gt=0, le=10**5)
+    validate_every: int = _field(500, "Steps between validations; the best weights are kept.", "", ge=1, le=10**8)
+    save_every_s: float = _field(60.0, "Time between saves of what a resume needs.", "s", gt=0, le=10**5)
+    workers: int = _field(0, "Processes that make training images beside the training; of use with a GPU.", "", ge=0, le=256)
     precision: Literal["auto", "float32", "bfloat16"] = _field(
         "auto", "Arithmetic of the training steps; auto takes bfloat16 where the processor has it. Weights stay float32."
     )

@@ -1,4 +1,4 @@
-"""Training of a denoiser on simulated frames, as a generator of steps that can be stopped and resumed."""
+"""Training of a denoiser on simulated frames and the user's own, as a generator of steps that can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -6,33 +6,56 @@ import json
 import math
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from .denoisers.checkpoint import SUFFIX, Card, Denoiser, read_tensors, save_checkpoint, save_tensors
-from .denoisers.networks import SIZES, DRUNet, on_device
+from .denoisers.checkpoint import SUFFIX, Card, Denoiser, load_checkpoint, read_tensors, save_checkpoint, save_tensors
+from .denoisers.networks import NETWORKS, DRUNet, build_network, on_device
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
+from .frames import FloatImage
 from .params import SimulationParams, TrainingParams
 from .simulation.imaging import simulate
-from .simulation.training_scenes import training_batch
+from .simulation.training_scenes import HELD_OUT
+from .training_data import Batch, Stream, TrainingFrame, training_frames
 
 WARM_UP = 200
-VALIDATION_SIGMAS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+VALIDATION_SIGMAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 5e-1)
+VALIDATION_PIXELS_NM = (0.01, 0.015, 0.02, 0.03)
+SHOWN_SIGMA = 0.1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the denoiser makes of a validation frame at the noise ``sigma``: three images ``(Y, X)``."""
+
+    sigma: float
+    clean: FloatImage
+    noisy: FloatImage
+    denoised: FloatImage
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """One step: ``loss`` is the mean of 10·log10(error / noise) in dB over the batch; ``progress`` runs from 0 to 1."""
+    """One step: ``loss`` is the mean of 10·log10(error / noise) in dB over the batch; ``progress`` runs from 0 to 1.
+
+    ``data_share`` is the part of the time so far that went into making data, ``patches_per_s`` the throughput. Now and then
+    ``psnr_gain_db`` holds a validation, by noise level, and ``sample`` one of its images; ``best`` says whether it is the best so far.
+    """
 
     index: int
     progress: float
     loss: float
     elapsed_s: float
-    saved: bool
+    patches_per_s: float
+    data_share: float
+    psnr_gain_db: Mapping[str, float] = field(default_factory=dict)
+    sample: Sample | None = None
+    best: bool = False
 
 
 @dataclass
@@ -44,20 +67,23 @@ class _State:
     optimiser: torch.optim.Adam
     step: int = 0
     elapsed_s: float = 0.0
+    data_s: float = 0.0
+    best: dict[str, float] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         named = dict(self.network.named_parameters())
         moments = {f"{m}/{n}": self.optimiser.state[p][m] for n, p in named.items() for m in ("exp_avg", "exp_avg_sq") if self.step}
         return {f"weight/{n}": p for n, p in named.items()} | {f"average/{n}": a for n, a in self.average.items()} | moments
 
-    def restore(self, tensors: Mapping[str, torch.Tensor], step: int, elapsed_s: float) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, object]) -> None:
+        for name in ("step", "elapsed_s", "data_s", "best"):
+            setattr(self, name, type(getattr(self, name))(facts[name]))
         for n, p in self.network.named_parameters():
             p.data.copy_(tensors[f"weight/{n}"])
             self.average[n].copy_(tensors[f"average/{n}"])
-            if step:
+            if self.step:
                 moments = {m: tensors[f"{m}/{n}"].to(p.device).contiguous(memory_format=_format(p)) for m in ("exp_avg", "exp_avg_sq")}
-                self.optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
-        self.step, self.elapsed_s = step, elapsed_s
+                self.optimiser.state[p] = {"step": torch.tensor(float(self.step)), **moments}
 
 
 def _format(p: torch.Tensor) -> torch.memory_format:
@@ -68,7 +94,8 @@ def train(params: TrainingParams, out: Path, command: str = "") -> Generator[Tra
     """Train, yielding every step; write the checkpoint to ``out`` and what a resume needs beside it.
 
     Called again with the same parameters and ``out``, it goes on where it stopped. Whenever the generator is closed or
-    interrupted, the last state is written first; both files are whole at any moment.
+    interrupted, the last state is written first; both files are whole at any moment. ``out`` holds the averaged weights of the best
+    validation so far, or the newest ones before the first.
 
     The loss is the mean over the batch of the log of the mean squared error, so that every noise level counts alike,
     whatever error it can reach; sigma is drawn log-uniformly.
@@ -76,138 +103,206 @@ def train(params: TrainingParams, out: Path, command: str = "") -> Generator[Tra
     Raises
     ------
     InputError
-        If ``out`` is no ``.safetensors`` file, or a training with other parameters lies there.
+        If ``out`` is no ``.safetensors`` file, a training with other parameters lies there, or the frames cannot be trained on.
+    CheckpointError
+        If the checkpoint to start from cannot be used.
     SolverError
         If the loss stops being a number.
     """
     out = Path(out)
     if out.suffix != SUFFIX or not out.parent.is_dir():
         raise InputError(f"The checkpoint must be a {SUFFIX} file in a folder that exists, but {out} was asked for.")
-    device = pick_device(params.device)
-    half = params.precision == "bfloat16" or (params.precision == "auto" and has_bfloat16(device))
-    state = _start(params, device)
-    beside = out.with_suffix(".state" + SUFFIX)
-    if beside.exists():
-        _resume(state, beside, params)
-    started = time.monotonic() - state.elapsed_s
-    last_save = time.monotonic()
-    saved_at = state.step
-    try:
-        while (progress := _progress(params, state.step, time.monotonic() - started)) < 1:
-            loss = _step(state, params, progress, device, half)
-            state.elapsed_s = time.monotonic() - started
-            saved = time.monotonic() - last_save > params.save_every_s
-            if saved:
-                save_checkpoint(out, state.average, _card(params, state, out, command, {}))
-                _save(state, params, beside)
-                last_save, saved_at = time.monotonic(), state.step
-            yield TrainingStep(state.step, progress, loss, state.elapsed_s, saved)
-    finally:
-        if saved_at != state.step or not beside.exists():
-            save_checkpoint(out, state.average, _card(params, state, out, command, {}))
-            _save(state, params, beside)
-    gains = validate(_denoiser(state, params, device))
-    save_checkpoint(out, state.average, _card(params, state, out, command, gains))
+    yield from _Training(params, out, command).steps()
 
 
-def _start(params: TrainingParams, device: torch.device) -> _State:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(params.seed)
-        network = on_device(DRUNet(**SIZES[params.size]), device)
-    average = {n: p.detach().clone() for n, p in network.named_parameters()}
-    return _State(network, average, torch.optim.Adam(network.parameters(), params.learning_rate))
+class _Training:
+    """One training: what stays the same from its first step to its last."""
+
+    def __init__(self, params: TrainingParams, out: Path, command: str) -> None:
+        self.params, self.out, self.command = params, out, command
+        self.device = pick_device(params.device)
+        self.half = params.precision == "bfloat16" or (params.precision == "auto" and has_bfloat16(self.device))
+        self.frames: list[TrainingFrame] = training_frames(params.frames, params.patch_px) if params.frames else []
+        self.before: Card | None = None
+        self.state = self._start()
+        self.beside = out.with_suffix(".state" + SUFFIX)
+        if self.beside.exists():
+            self._resume()
+        self.compiled = torch.compile(self.state.network) if self.device.type == "cuda" else self.state.network
+
+    def steps(self) -> Generator[TrainingStep, None, None]:
+        state, p = self.state, self.params
+        stream = Stream(p, self.device, self.frames, state.step)
+        frames = validation_frames()[::3]
+        started = time.monotonic() - state.elapsed_s
+        saved_at, last_save = -1, time.monotonic()
+        try:
+            while (progress := self._progress(time.monotonic() - started)) < 1:
+                began = time.monotonic()
+                batch = stream.batch(state.step)
+                state.data_s += time.monotonic() - began
+                loss = self._step(batch, progress)
+                state.elapsed_s = time.monotonic() - started
+                gains: dict[str, float] = {}
+                sample, best = None, False
+                if state.step % p.validate_every == 0:
+                    gains, sample = self._validate(frames)
+                    best = self._keep(gains)
+                elif time.monotonic() - last_save > p.save_every_s:
+                    self._save()
+                    saved_at, last_save = state.step, time.monotonic()
+                rate = state.step * p.batch / max(state.elapsed_s, 1e-9)
+                yield TrainingStep(
+                    state.step, progress, loss, state.elapsed_s, rate, state.data_s / max(state.elapsed_s, 1e-9), gains, sample, best
+                )
+        finally:
+            if saved_at != state.step or not self.beside.exists():
+                self._save()
+        self._keep(self._validate(frames)[0])
+        self._save()
+        self._write_final_card()
+
+    def _start(self) -> _State:
+        p = self.params
+        if p.start_from:
+            before = load_checkpoint(p.start_from, self.device)
+            self.before, network = before.card, on_device(before.network, self.device).train().requires_grad_(True)
+        else:
+            architecture, config = NETWORKS[p.network]
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(p.seed)
+                network = on_device(build_network(architecture, config), self.device)
+        average = {n: q.detach().clone() for n, q in network.named_parameters()}
+        return _State(network, average, torch.optim.Adam(network.parameters(), p.learning_rate))
+
+    def _progress(self, elapsed_s: float) -> float:
+        p = self.params
+        return elapsed_s / (60 * p.minutes) if p.minutes else self.state.step / p.steps
+
+    def _step(self, batch: Batch, progress: float) -> float:
+        state, p = self.state, self.params
+        for group in state.optimiser.param_groups:
+            group["lr"] = p.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-7
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            restored = self.compiled(batch.noisy, batch.sigma)
+        errors = ((restored.float() - batch.target) / batch.sigma.view(-1, 1, 1, 1)).square().mean((1, 2, 3)) - batch.known  # (B,)
+        losses = torch.where(batch.known > 0, errors / errors.detach().clamp(min=0.02), (errors + 1e-6).clamp(min=1e-9).log())
+        value = float(errors.detach().clamp(min=1e-6).log10().mean()) * 10
+        if not math.isfinite(value):
+            raise SolverError(f"Training diverged at step {state.step}: the loss is not a number; lower the learning rate.")
+        state.optimiser.zero_grad()
+        torch.autograd.backward(losses.mean())
+        nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+        state.optimiser.step()
+        state.step += 1
+        decay = min(p.ema_decay, (1 + state.step) / (10 + state.step))
+        with torch.no_grad():
+            for n, q in state.network.named_parameters():
+                state.average[n].lerp_(q, 1 - decay)
+        return value
+
+    # --- validation, and what is kept
+
+    def _validate(self, frames: torch.Tensor) -> tuple[dict[str, float], Sample]:
+        denoiser = self._denoiser()
+        noisy = frames[:1] + SHOWN_SIGMA * _noise(frames[:1])
+        shown = [t[0, 0].cpu().numpy() for t in (frames, noisy, denoiser(noisy, SHOWN_SIGMA))]
+        return psnr_gain_db(denoiser, frames), Sample(SHOWN_SIGMA, *shown)
+
+    def _denoiser(self) -> Denoiser:
+        config = self.state.network.config
+        network = build_network(self._architecture(), config)
+        network.load_state_dict(self.state.average)
+        return Denoiser(network, self._card({}), "", self.device)
+
+    def _architecture(self) -> str:
+        return self.before.architecture if self.before else NETWORKS[self.params.network][0]
+
+    def _keep(self, gains: dict[str, float]) -> bool:
+        """Write the checkpoint where ``gains`` are the best so far."""
+        best = not self.state.best or sum(gains.values()) > sum(self.state.best.values())
+        if best:
+            self.state.best = gains
+            save_checkpoint(self.out, self.state.average, self._card(gains))
+        return best
+
+    def _save(self) -> None:
+        """Write the state, and the checkpoint where no validation has chosen one yet."""
+        state = self.state
+        if not state.best:
+            save_checkpoint(self.out, state.average, self._card({}))
+        facts = {name: getattr(state, name) for name in ("step", "elapsed_s", "data_s", "best")}
+        save_tensors(self.beside, state.tensors(), {"state": json.dumps(facts | {"params": self.params.model_dump(mode="json")})})
+
+    def _resume(self) -> None:
+        tensors, metadata = read_tensors(self.beside)
+        try:
+            facts = json.loads(metadata["state"])
+            before = TrainingParams.model_validate(facts["params"])
+            same = before.model_copy(update={n: getattr(self.params, n) for n in ("save_every_s", "device", "workers")})
+            if same != self.params:
+                changed = [f for f in TrainingParams.model_fields if getattr(same, f) != getattr(self.params, f)]
+                raise InputError(
+                    f"{self.beside.name} holds a training with other {', '.join(changed)}; repeat its parameters to resume it, "
+                    "or choose another file, or delete it to start afresh."
+                )
+            self.state.restore(tensors, facts)
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{self.beside.name} is not a training state of this program; delete it to start afresh.") from error
+
+    def _write_final_card(self) -> None:
+        """Validate what was kept on the whole set, and say so in its card."""
+        kept = load_checkpoint(str(self.out), self.device)
+        gains = psnr_gain_db(kept, validation_frames())
+        save_checkpoint(self.out, kept.network.state_dict(), kept.card.model_copy(update={"psnr_gain_db": gains}))
+
+    def _card(self, gains: Mapping[str, float]) -> Card:
+        from . import __version__
+
+        p, state = self.params, self.state
+        data = f"Simulated frames of random lattices with defects, boundaries, films and scan distortion; {', '.join(HELD_OUT)} excluded"
+        if self.frames:
+            data += f"; {p.frames_share:.0%} of the patches from {len(self.frames)} frames of the user's own"
+        if self.before:
+            data += f"; started from {self.before.name} ({self.before.training_data.rstrip('.')})"
+        return Card(
+            name=self.out.stem,
+            description=f"{p.network if not self.before else self.before.name + ', trained further,'} for atomic-resolution STEM frames.",
+            architecture=self._architecture(),
+            config=state.network.config,
+            sigma_range=(p.sigma_min, p.sigma_max),
+            pixel_size_range_nm=(0.008, 0.045),
+            training_command=self.command,
+            training_data=data + ".",
+            training={**p.model_dump(mode="json"), "steps_done": state.step, "elapsed_s": round(state.elapsed_s, 1)},
+            psnr_gain_db=dict(gains),
+            version=__version__,
+        )
 
 
-def _progress(params: TrainingParams, step: int, elapsed_s: float) -> float:
-    return elapsed_s / (60 * params.minutes) if params.minutes else step / params.steps
+# --- validation
 
 
-def _step(state: _State, params: TrainingParams, progress: float, device: torch.device, half: bool) -> float:
-    rng = np.random.default_rng([params.seed, state.step])  # a resumed step draws what it would have drawn
-    clean = training_batch(params.batch, params.patch_px, rng, str(device))  # (B, 1, P, P)
-    sigma = np.exp(rng.uniform(math.log(params.sigma_min), math.log(params.sigma_max), params.batch))
-    s = torch.as_tensor(sigma, dtype=torch.float32, device=device)
-    scale = s.view(-1, 1, 1, 1)
-    noisy = clean + scale * torch.as_tensor(rng.standard_normal(clean.shape), dtype=torch.float32, device=device)
-    for group in state.optimiser.param_groups:
-        group["lr"] = params.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-7
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        restored = state.network(noisy, s)
-    error = ((restored.float() - clean) / scale).square().mean((1, 2, 3))  # (B,), 1 = nothing removed
-    loss = (error + 1e-6).log().mean()
-    value = float(loss.detach()) * 10 / math.log(10)
-    if not math.isfinite(value):
-        raise SolverError(f"Training diverged at step {state.step}: the loss is not a number; lower the learning rate.")
-    state.optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-    state.optimiser.step()
-    state.step += 1
-    decay = min(params.ema_decay, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for n, p in state.network.named_parameters():
-            state.average[n].lerp_(p, 1 - decay)
-    return value
-
-
-def _save(state: _State, params: TrainingParams, path: Path) -> None:
-    facts = {"step": state.step, "elapsed_s": state.elapsed_s, "params": params.model_dump(mode="json")}
-    save_tensors(path, state.tensors(), {"state": json.dumps(facts)})
-
-
-def _resume(state: _State, path: Path, params: TrainingParams) -> None:
-    tensors, metadata = read_tensors(path)
-    try:
-        facts = json.loads(metadata["state"])
-        before = TrainingParams.model_validate(facts["params"])
-        same = before.model_copy(update={"save_every_s": params.save_every_s, "device": params.device})
-        if same != params:
-            changed = [f for f in TrainingParams.model_fields if getattr(same, f) != getattr(params, f)]
-            raise InputError(
-                f"{path.name} holds a training with other {', '.join(changed)}; repeat its parameters to resume it, "
-                "or choose another file, or delete it to start afresh."
-            )
-        state.restore(tensors, int(facts["step"]), float(facts["elapsed_s"]))
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path.name} is not a training state of this program; delete it to start afresh.") from error
-
-
-def _card(params: TrainingParams, state: _State, out: Path, command: str, gains: dict[str, float]) -> Card:
-    from . import __version__
-
-    return Card(
-        name=out.stem,
-        description=f"DRUNet ({params.size}) for atomic-resolution STEM, clean to noisy, perfect and defective crystals.",
-        architecture="drunet",
-        config=state.network.config,
-        sigma_range=(params.sigma_min, params.sigma_max),
-        pixel_size_range_nm=(0.008, 0.045),
-        training_command=command,
-        training_data="Simulated frames of random lattices with defects, edges, boundaries and strain; SrTiO3 and Si excluded.",
-        training={**params.model_dump(mode="json"), "steps_done": state.step, "elapsed_s": round(state.elapsed_s, 1)},
-        psnr_gain_db=gains,
-        version=__version__,
-    )
-
-
-def _denoiser(state: _State, params: TrainingParams, device: torch.device) -> Denoiser:
-    network = DRUNet(**SIZES[params.size])
-    network.load_state_dict(state.average)
-    return Denoiser(network, _card(params, state, Path("validation"), "", {}), "", device)
-
-
-def validate(denoiser: Denoiser) -> dict[str, float]:
-    """Return the mean gain in PSNR (dB) over the noisy input by noise level, on defective SrTiO3 and Si that training never saw."""
-    frames = []
-    for crystal in ("SrTiO3", "Si"):
-        for pixel in (0.01, 0.015, 0.02, 0.03):
+def validation_frames() -> torch.Tensor:
+    """Return clean frames (N, 1, Y, X) of six crystals that training never sees, with defects, at four pixel sizes."""
+    images = []
+    for crystal in HELD_OUT:
+        for pixel in VALIDATION_PIXELS_NM:
             p = SimulationParams(
                 crystal=crystal, shape=(128, 128), pixel_size_nm=pixel, vacancies=0.05, intensity_scatter=0.15, displacement_nm=0.005
             )
             image = torch.as_tensor(simulate(p).image)
-            frames.append(image / image.max())
-    clean = torch.stack(frames)[:, None]  # (8, 1, Y, X)
-    noise = torch.as_tensor(np.random.default_rng(0).standard_normal(clean.shape), dtype=torch.float32)
+            images.append(image / image.max())
+    return torch.stack(images)[:, None]
+
+
+def _noise(like: torch.Tensor) -> torch.Tensor:
+    return torch.as_tensor(np.random.default_rng(0).standard_normal(like.shape, dtype=np.float32))
+
+
+def psnr_gain_db(denoiser: Denoiser, clean: torch.Tensor) -> dict[str, float]:
+    """Return the mean gain in PSNR (dB) over the noisy input by noise level, on frames ``clean`` (N, 1, Y, X)."""
+    noise = _noise(clean)
     gains = {}
     for sigma in VALIDATION_SIGMAS:
         error = (denoiser(clean + sigma * noise, sigma) - clean).square().mean((1, 2, 3)).sqrt()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.errors import InputError
+from napari_stem_inpaint.simulation import training_scenes
 from napari_stem_inpaint.simulation.columns import Window
 from napari_stem_inpaint.simulation.contrast import (
     OBJECT_NM,
@@ -20,11 +21,11 @@ from napari_stem_inpaint.simulation.contrast import (
     scatterers,
 )
 from napari_stem_inpaint.simulation.crystals import project, projected_cell
-from napari_stem_inpaint.simulation.imaging import remarks, wide_frame
+from napari_stem_inpaint.simulation.imaging import image_of, remarks, wide_frame
 from napari_stem_inpaint.simulation.presets import PRESETS
 from napari_stem_inpaint.simulation.probe import Optics, transfer
 from napari_stem_inpaint.simulation.scenes import build_scene
-from napari_stem_inpaint.simulation.training_scenes import is_held_out, random_cell, training_batch
+from napari_stem_inpaint.simulation.training_scenes import HELD_OUT, is_held_out, random_cell, random_image, random_simulation
 from napari_stem_inpaint.simulation.volume import atoms_in_space
 
 THIN = {"thickness_nm": 0.4}  # next to no dechannelling
@@ -219,17 +220,30 @@ def test_training_never_draws_the_crystals_it_is_judged_on():
     assert not is_held_out(np.array([[0.42, 0], [0, 0.42]]))
     rng = np.random.default_rng(0)
     cells = [random_cell(rng) for _ in range(300)]
-    assert not any(is_held_out(c.vectors) or c.name in ("SrTiO3", "Si") for c in cells)
+    assert not any(is_held_out(c.vectors) or c.name in HELD_OUT for c in cells)
     assert len({c.name for c in cells}) > 10
 
 
-def test_training_patches_are_finite_scaled_and_seeded():
-    batch = training_batch(12, 32, np.random.default_rng(5))
-    assert batch.shape == (12, 1, 32, 32)
-    assert batch.isfinite().all()
-    assert batch.min() > -0.2
-    assert batch.max() < 1.25
-    assert (batch == training_batch(12, 32, np.random.default_rng(5))).all()
+def test_training_images_are_finite_scaled_and_seeded():
+    images = [random_image((48, 32), np.random.default_rng([5, n])) for n in range(40)]
+    for image in images:
+        assert image.shape == (48, 32)
+        assert image.isfinite().all()
+        assert image.min() > -0.2
+        assert image.max() < 1.25
+    assert all((image == random_image((48, 32), np.random.default_rng([5, n]))).all() for n, image in enumerate(images))
+
+
+def test_a_distorted_scan_is_the_specimen_read_elsewhere(monkeypatch):
+    """Without movement it is the image itself; a drift shears it."""
+    rng = np.random.default_rng(1)
+    p, cells = random_simulation((64, 64), rng)
+    plain = image_of(p, cells).numpy()
+    monkeypatch.setattr(training_scenes, "read_positions", lambda scan, *_: scan.positions.astype(float))
+    np.testing.assert_allclose(training_scenes._distorted(p, cells, rng), plain, atol=2e-3 * plain.max())
+    monkeypatch.setattr(training_scenes, "read_positions", lambda scan, *_: scan.positions + np.array([0.0, 3.0]))
+    moved = training_scenes._distorted(p, cells, rng)
+    np.testing.assert_allclose(moved[:, :-3], plain[:, 3:], atol=2e-3 * plain.max())
 
 
 def test_a_frame_takes_milliseconds():

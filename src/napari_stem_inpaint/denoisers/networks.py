@@ -41,14 +41,19 @@ class DRUNet(nn.Module):
         Residual blocks per scale and direction.
     contrasts
         Number of high-pass filters.
+    shuffle
+        Side of the squares of pixels that become channels at the entrance, and pixels again at the exit (Shi et al. 2016,
+        arXiv 1609.05158): with 2, everything between is computed at half resolution, in a quarter of the time.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16) -> None:
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16, shuffle: int = 1) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
+        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts, "shuffle": shuffle}
+        self.shuffle = shuffle
         pairs = list(pairwise(channels))
-        self.contrast = nn.Parameter(torch.randn(contrasts, 1, FILTER_PX, FILTER_PX) / FILTER_PX)
-        self.head = nn.Conv2d(2 + contrasts, channels[0], 3, padding=1, bias=False)
+        side = FILTER_PX + shuffle - 1
+        self.contrast = nn.Parameter(torch.randn(contrasts, 1, side, side) / side)
+        self.head = nn.Conv2d(shuffle**2 + 1 + contrasts, channels[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(
             nn.Sequential(*(_Residual(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
         )
@@ -57,13 +62,13 @@ class DRUNet(nn.Module):
             nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(_Residual(a) for _ in range(blocks)))
             for a, b in reversed(pairs)
         )
-        self.tail = nn.Conv2d(channels[0], 1, 3, padding=1, bias=False)
+        self.tail = nn.Conv2d(channels[0], shuffle**2, 3, padding=1, bias=False)
         nn.init.zeros_(self.tail.weight)
 
     @property
     def stride(self) -> int:
         """Sides of the padded image are multiples of this, px."""
-        return 1 << len(self.down)
+        return self.shuffle << len(self.down)
 
     def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         height, width = image.shape[-2:]
@@ -71,9 +76,9 @@ class DRUNet(nn.Module):
         s = sigma.view(-1, 1, 1, 1)
         with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
             kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
-            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)  # (B, contrasts, Y', X')
-        level = torch.log10(s).expand_as(x) / 2 + 1
-        h = self.head(torch.cat([x - 0.5, level, contrast], 1).contiguous(memory_format=torch.channels_last))
+            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels, stride=self.shuffle) / s)
+        level = (torch.log10(s) / 2 + 1).expand(-1, 1, *contrast.shape[-2:])
+        h = self.head(torch.cat([F.pixel_unshuffle(x - 0.5, self.shuffle), level, contrast], 1).contiguous(memory_format=torch.channels_last))
         skips = []
         for layer in self.down:
             skips.append(h)
@@ -81,8 +86,9 @@ class DRUNet(nn.Module):
         h = self.body(h)
         for layer, skip in zip(self.up, reversed(skips), strict=True):
             h = layer(h) + skip
-        noise: torch.Tensor = self.tail(h)
-        return (x - s * noise)[..., :height, :width]
+        noise = F.pixel_shuffle(self.tail(h), self.shuffle)
+        restored: torch.Tensor = x - s * noise
+        return restored[..., :height, :width]
 
 
 def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
@@ -99,12 +105,13 @@ def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
     return x
 
 
-SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {"channels": (16, 32, 64, 128), "blocks": 2},
-    "base": {"channels": (32, 64, 128, 256), "blocks": 2},
-}
-
 ARCHITECTURES: dict[str, type[DRUNet]] = {"drunet": DRUNet}
+
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "drunet-tiny": ("drunet", {"channels": (16, 32, 64, 128)}),
+    "drunet-base": ("drunet", {"channels": (32, 64, 128, 256)}),
+    "half-drunet": ("drunet", {"channels": (64, 128, 256), "contrasts": 32, "shuffle": 2}),
+}
 
 
 def on_device(network: DRUNet, device: torch.device) -> DRUNet:
