@@ -22,7 +22,6 @@ SHORT = {"steps": 6, "batch": 2, "patch_px": 32, "precision": "float32", "device
 def small(monkeypatch):
     monkeypatch.setitem(training.NETWORKS, "drunet-tiny", ("drunet", {"channels": (4, 8), "blocks": 1, "contrasts": 2}))
     monkeypatch.setattr(training, "validation_frames", lambda: torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
-    monkeypatch.setattr(training_data, "POOL", 4)
 
 
 def test_a_stopped_and_resumed_training_is_the_uninterrupted_one(tmp_path):

@@ -15,11 +15,6 @@ CPU = torch.device("cpu")
 SHORT = {"batch": 4, "patch_px": 32}
 
 
-@pytest.fixture(autouse=True)
-def few(monkeypatch):
-    monkeypatch.setattr(training_data, "POOL", 4)
-
-
 @given(st.integers(1, 40))
 @settings(max_examples=8)
 def test_a_stream_begun_later_gives_the_same_batches(step):
@@ -33,11 +28,10 @@ def test_a_stream_begun_later_gives_the_same_batches(step):
 
 
 def test_images_are_renewed_and_forgotten():
-    p = TrainingParams(**(SHORT | {"batch": 16}))
-    stream = Stream(p, CPU)
-    for n in range(4):
+    stream = Stream(TrainingParams(**SHORT), CPU)
+    for n in range(5):
         stream.batch(n)
-        assert sorted(stream.pool) == list(range(2 * n, 2 * n + 4))
+        assert sorted(stream.pool) == list(range(n // 2, n // 2 + 16))
 
 
 def test_workers_make_the_same_images():

@@ -20,7 +20,7 @@ from .params import TrainingParams
 from .simulation.training_scenes import random_image
 
 PATCHES_PER_IMAGE = 8
-POOL = 128  # images that patches are cut from at any time: the newest
+POOL = 4  # images that patches are cut from at any time, per patch of a batch: the newest
 SIGNAL_DEPENDENT = 0.15  # share of the patches whose noise grows with the intensity, where sigma is at least the next
 SHOT_NOISE_FROM = 0.01
 CLEAN = 1e-3  # noise below which a user's frame counts as clean
@@ -66,6 +66,7 @@ class Stream:
     def __init__(self, params: TrainingParams, device: torch.device, frames: Sequence[TrainingFrame] = (), first_step: int = 0) -> None:
         self.params, self.device = params, device
         self.frames = [replace(f, image=f.image.to(device)) for f in frames]
+        self.size = POOL * params.batch
         self.next = self._oldest(first_step)
         self.pool: dict[int, torch.Tensor] = {}
         images = _Images(params.seed, 2 * params.patch_px)
@@ -78,7 +79,7 @@ class Stream:
     def batch(self, step: int) -> Batch:
         """Return the batch of ``step``, on the device; steps are asked for in order."""
         oldest = self._oldest(step)
-        while self.next < oldest + POOL:
+        while self.next < oldest + self.size:
             self.pool[self.next] = next(self.images).to(self.device)
             self.next += 1
         for number in [n for n in self.pool if n < oldest]:
@@ -90,7 +91,7 @@ class Stream:
         return _corrupted(clean, noise, self.params, rng)
 
     def _simulated(self, oldest: int, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
-        image = self.pool[oldest + int(rng.integers(POOL))]
+        image = self.pool[oldest + int(rng.integers(self.size))]
         return _turned(_cut(image, self.params.patch_px, rng), rng), 0.0
 
     def _of_frame(self, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
