@@ -18,6 +18,7 @@ from .denoisers.networks import NETWORKS, DRUNet, build_network, on_device
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .frames import FloatImage
+from .optimiser import MuonAdam
 from .params import SimulationParams, TrainingParams
 from .simulation.imaging import simulate
 from .simulation.training_scenes import HELD_OUT
@@ -64,16 +65,15 @@ class _State:
 
     network: DRUNet
     average: dict[str, torch.Tensor]
-    optimiser: torch.optim.Adam
+    optimiser: MuonAdam
     step: int = 0
     elapsed_s: float = 0.0
     data_s: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        named = dict(self.network.named_parameters())
-        moments = {f"{m}/{n}": self.optimiser.state[p][m] for n, p in named.items() for m in ("exp_avg", "exp_avg_sq") if self.step}
-        return {f"weight/{n}": p for n, p in named.items()} | {f"average/{n}": a for n, a in self.average.items()} | moments
+        weights = {f"weight/{n}": p for n, p in self.network.named_parameters()}
+        return weights | {f"average/{n}": a for n, a in self.average.items()} | self.optimiser.tensors()
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, object]) -> None:
         for name in ("step", "elapsed_s", "data_s", "best"):
@@ -81,13 +81,7 @@ class _State:
         for n, p in self.network.named_parameters():
             p.data.copy_(tensors[f"weight/{n}"])
             self.average[n].copy_(tensors[f"average/{n}"])
-            if self.step:
-                moments = {m: tensors[f"{m}/{n}"].to(p.device).contiguous(memory_format=_format(p)) for m in ("exp_avg", "exp_avg_sq")}
-                self.optimiser.state[p] = {"step": torch.tensor(float(self.step)), **moments}
-
-
-def _format(p: torch.Tensor) -> torch.memory_format:
-    return torch.channels_last if p.dim() == 4 else torch.contiguous_format
+        self.optimiser.restore(tensors, self.step)
 
 
 def train(params: TrainingParams, out: Path, command: str = "") -> Generator[TrainingStep, None, None]:
@@ -173,7 +167,7 @@ class _Training:
                 torch.manual_seed(p.seed)
                 network = on_device(build_network(architecture, config), self.device)
         average = {n: q.detach().clone() for n, q in network.named_parameters()}
-        return _State(network, average, torch.optim.Adam(network.parameters(), p.learning_rate))
+        return _State(network, average, MuonAdam(network, p.learning_rate))
 
     def _progress(self, elapsed_s: float) -> float:
         p = self.params
@@ -181,8 +175,7 @@ class _Training:
 
     def _step(self, batch: Batch, progress: float) -> float:
         state, p = self.state, self.params
-        for group in state.optimiser.param_groups:
-            group["lr"] = p.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-7
+        rate = p.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-7
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             restored = self.compiled(batch.noisy, batch.sigma)
         errors = ((restored.float() - batch.target) / batch.sigma.view(-1, 1, 1, 1)).square().mean((1, 2, 3)) - batch.known  # (B,)
@@ -190,10 +183,9 @@ class _Training:
         value = float(errors.detach().clamp(min=1e-6).log10().mean()) * 10
         if not math.isfinite(value):
             raise SolverError(f"Training diverged at step {state.step}: the loss is not a number; lower the learning rate.")
-        state.optimiser.zero_grad()
         torch.autograd.backward(losses.mean())
         nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-        state.optimiser.step()
+        state.optimiser.step(rate)
         state.step += 1
         decay = min(p.ema_decay, (1 + state.step) / (10 + state.step))
         with torch.no_grad():
