@@ -12,6 +12,12 @@ settings.register_profile("here", deadline=None)  # a busy machine is no failure
 settings.load_profile("here")
 
 
+@pytest.fixture(autouse=True)
+def own_checkpoints(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's own checkpoints out of the tests."""
+    monkeypatch.setenv("STEM_INPAINT_CHECKPOINTS", str(tmp_path_factory.getbasetemp() / "checkpoints"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real files, which is not part of the repository; the test is skipped where it is absent."""

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.cli import main
+from napari_stem_inpaint.denoisers.registry import installed
 from napari_stem_inpaint.io import read_measurement, read_scan
 from napari_stem_inpaint.simulation.presets import PRESETS
 
@@ -101,9 +103,9 @@ WRONG = [
     ("reconstruct text.tif --mask all.npy --out out.tif", "cannot be read"),
     ("reconstruct frame.tif --out out.tif", "mask"),
     ("reconstruct missing.tif --mask all.npy --out out.tif", "no file"),
-    ("reconstruct measured.tif --checkpoint text.pt --out out.tif", "refused"),
+    ("reconstruct measured.tif --checkpoint text.pt --out out.tif", "damaged, or holds more than weights"),
     ("reconstruct measured.tif --checkpoint cut.safetensors --out out.tif", "damaged"),
-    ("reconstruct measured.tif --checkpoint nonesuch --out out.tif", "installed are"),
+    ("reconstruct measured.tif --checkpoint nonesuch --out out.tif", "there are stem-.*bm3d, or give the path"),
     ("reconstruct measured.tif --out nowhere/out.tif", "folder"),
     ("reconstruct measured.tif --out out.pdf", "must end in"),
     ("reconstruct measured.tif --iterations 0 --out out.tif", "iterations"),
@@ -130,7 +132,16 @@ WRONG = [
     ("acquire frame.tif --scan small.npy --out out.tif", "shape"),
     ("evaluate frame.tif --reference small.npy", "same shape"),
     ("train --out out.pt", "safetensors"),
-    ("checkpoints text.pt", "refused"),
+    ("train --frames constant.npy --out out.safetensors", "smaller than a patch"),
+    ("train --frames missing.npy --out out.safetensors", "no file"),
+    ("train --start-from nonesuch --out out.safetensors", "no checkpoint"),
+    ("checkpoints text.pt", "damaged, or holds more than weights"),
+    ("checkpoints add text.pt", "damaged, or holds more than weights"),
+    ("checkpoints add cut.safetensors", "damaged"),
+    ("checkpoints add stem-tiny", "already"),
+    ("checkpoints add stem-tiny --name ../up", "letters, digits"),
+    ("checkpoints remove stem-tiny", "not one of your checkpoints"),
+    ("checkpoints add one two", "takes nothing, a name"),
 ]
 
 
@@ -164,14 +175,37 @@ def test_a_failed_computation_is_code_1(folder, monkeypatch, capsys):
 
 def test_checkpoints_are_listed_and_described(capsys):
     assert main(["checkpoints"]) == 0
-    assert capsys.readouterr().out.startswith("stem-tiny: ")
+    listed = capsys.readouterr().out
+    assert re.search(r"^stem-tiny \(\d\.\d MiB, installed\): .*nm/px", listed, re.MULTILINE)
+    assert "tv (classical): " in listed
     assert main(["checkpoints", "stem-tiny"]) == 0
     card = capsys.readouterr().out.rpartition("sha256")[0]
     assert json.loads(card)["licence"] == "BSD-3-Clause"
 
 
+def test_a_checkpoint_is_added_used_and_removed(folder, capsys):
+    source = str(installed()["stem-tiny"])
+    assert main(["checkpoints", "add", source, "--name", "mine"]) == 0
+    assert main(["checkpoints"]) == 0
+    assert "mine (4.1 MiB, yours): " in capsys.readouterr().out
+    assert main(["checkpoints", "add", source, "--name", "mine"]) == 2
+    assert main(["checkpoints", "add", source, "--name", "mine", "--replace"]) == 0
+    assert main("reconstruct measured.tif --checkpoint mine --iterations 1 --out r.tif".split()) == 0
+    assert main(["checkpoints", "remove", "mine"]) == 0
+    assert main(["checkpoints", "mine"]) == 2
+
+
+def test_what_a_checkpoint_does_not_know_is_said(folder, capsys):
+    assert main("simulate --shape 48 48 --pixel-size-nm 0.06 --out coarse.tif".split()) == 0
+    assert main("scan --shape 48 48 --out mask.npy".split()) == 0
+    assert main("acquire coarse.tif --scan mask.npy --out coarse_measured.tif".split()) == 0
+    capsys.readouterr()
+    assert main("reconstruct coarse_measured.tif --iterations 1 --out r.tif".split()) == 0
+    assert "knows pixel sizes from 0.008 to 0.045 nm, but this frame's is 0.06 nm" in capsys.readouterr().err
+
+
 def test_train_writes_a_checkpoint_that_reconstructs(folder, monkeypatch):
-    monkeypatch.setattr("napari_stem_inpaint.training.validate", lambda denoiser: {})
+    monkeypatch.setattr("napari_stem_inpaint.training.validation_frames", lambda: torch.rand(3, 1, 32, 32))
     assert main("train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors".split()) == 0
     assert main("reconstruct measured.tif --checkpoint mine.safetensors --iterations 1 --out r.tif".split()) == 0
     assert "stem-inpaint train --steps 2 --batch 1 --patch-px 32 --out mine.safetensors" in Path("mine.safetensors").read_bytes().decode(

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from napari_stem_inpaint import params
-from napari_stem_inpaint.denoisers.networks import SIZES
+from napari_stem_inpaint.denoisers.networks import NETWORKS
 from napari_stem_inpaint.errors import sentence
 from napari_stem_inpaint.scans import PATTERNS
 from napari_stem_inpaint.simulation.builtin import CRYSTALS
@@ -26,7 +26,7 @@ def test_every_field_has_default_unit_and_effect(model):
 def test_names_and_dicts_hold_together():
     assert set(get_args(params.CrystalName)) == set(CRYSTALS)
     assert set(get_args(params.PatternName)) == set(PATTERNS)
-    assert set(get_args(params.TrainingParams.model_fields["size"].annotation)) == set(SIZES)
+    assert set(get_args(params.TrainingParams.model_fields["network"].annotation)) == set(NETWORKS)
 
 
 def test_models_are_frozen_and_know_no_other_names():

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from napari_stem_inpaint import training, training_data
-from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, read_card, read_tensors
+from napari_stem_inpaint.denoisers.cards import read_card
+from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, read_tensors
 from napari_stem_inpaint.errors import InputError, SolverError
 from napari_stem_inpaint.params import TrainingParams
 
@@ -51,7 +52,7 @@ def test_the_card_says_how_and_loads(tmp_path):
     assert card.training_command == "stem-inpaint train --steps 6"
     assert card.training["steps_done"] == 6
     assert list(card.psnr_gain_db) == [f"{s:g}" for s in training.VALIDATION_SIGMAS]
-    assert load_checkpoint(str(tmp_path / "mine.safetensors")).card == card
+    assert load_checkpoint(tmp_path / "mine.safetensors").card == card
 
 
 def test_other_parameters_do_not_resume(tmp_path):

@@ -136,8 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("train", _train, "train a denoiser on simulated frames; the same command again resumes", TrainingParams)
     sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
 
-    sub = command("checkpoints", _checkpoints, "list the installed checkpoints, or describe one")
-    sub.add_argument("name", nargs="?", help="name or file of a checkpoint to describe")
+    sub = command("checkpoints", _checkpoints, "list the checkpoints; describe, add or remove one")
+    sub.add_argument("words", nargs="*", metavar="NAME | add FILE | remove NAME", help="nothing lists them; a name or file describes one")
+    sub.add_argument("--name", default="", metavar="NAME", help="add: the nickname to add it under [that of the file]")
+    sub.add_argument("--replace", action="store_true", help="add: replace your checkpoint of that name")
 
     sub = command("demo", _demo, "reconstruct the sample measurement in napari")
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="where pictures and files go without a window [demo]")
@@ -235,6 +237,8 @@ def _reconstruct(options: argparse.Namespace) -> None:
             sre = f", SRE {last.scores['sre_db']:.2f} dB" if last.scores else ""
             bar.set_postfix_str(f"{last.stage}{sre}", refresh=False)
             bar.update(last.index - bar.n)
+    for remark in last.remarks:
+        print(f"stem-inpaint: {remark}", file=sys.stderr)
     result = finish(measurement, params, last, reference=reference)
     write_reconstruction(options.out, result)
     print(last.stage)
@@ -285,22 +289,29 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _checkpoints(options: argparse.Namespace) -> None:
-    from .denoisers.checkpoint import find_checkpoint, installed, read_card
+    from .denoisers import registry
 
-    if options.name:
-        _describe(find_checkpoint(options.name))
-        return
-    for name, path in installed().items():
-        print(f"{name}: {read_card(path).description}")
+    match options.words:
+        case []:
+            for one in registry.known():
+                size = f"{one.path.stat().st_size / 2**20:.1f} MiB, " if one.path else ""
+                print(f"{one.name} ({size}{one.origin}): {one.summary()}")
+        case ["add", file]:
+            print(registry.add(Path(file), options.name, options.replace))
+        case ["remove", name]:
+            registry.remove(name)
+        case [name]:
+            _describe(name)
+        case words:
+            raise InputError(f"`checkpoints` takes nothing, a name, `add FILE` or `remove NAME`, but got {' '.join(words)!r}.")
 
 
-def _describe(path: Path) -> None:
-    import hashlib
+def _describe(name: str | Path) -> None:
+    from .denoisers.registry import load_denoiser
 
-    from .denoisers.checkpoint import read_card
-
-    print(read_card(path).model_dump_json(indent=2))
-    print(f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
+    denoiser = load_denoiser(str(name))  # a card is worth what its weights are
+    print(denoiser.card.model_dump_json(indent=2))
+    print(f"sha256 {denoiser.sha256 or 'none'}")
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -240,7 +240,8 @@ class Iterate:
     """One step of a reconstruction, as it is streamed.
 
     ``image`` ``(Y, X)`` has the input's intensity units; ``residual`` is the RMS error in the same units at the withheld
-    measurements, as last judged (0 where none were withheld); ``scores`` is empty unless a reference was given.
+    measurements, as last judged (0 where none were withheld); ``scores`` is empty unless a reference was given; ``remarks`` are
+    sentences on why the denoiser may not fit the frame.
     """
 
     index: int
@@ -250,6 +251,7 @@ class Iterate:
     elapsed_s: float
     stage: str
     scores: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from . import __version__
-from .denoisers.checkpoint import find_checkpoint, load_checkpoint
+from .denoisers.registry import CLASSICAL_NAMES, Prior, find_file, load_denoiser
 from .devices import pick_device
 from .errors import InputError, SolverError, sentence
 from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
@@ -163,12 +163,17 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
         "values_sha256": hashlib.sha256(measurement.values.tobytes()).hexdigest(),
         "noise": measurement.noise,
         "outcome": last.stage,
+        "remarks": list(last.remarks),
     }
     if params.solver == "hqs" and denoiser is None:
-        made["checkpoint_sha256"] = hashlib.sha256(find_checkpoint(params.checkpoint).read_bytes()).hexdigest()
+        made["checkpoint_sha256"] = "" if params.checkpoint in CLASSICAL_NAMES else _file_sha256(params.checkpoint)
     elif params.solver == "hqs":
         made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made
+
+
+def _file_sha256(checkpoint: str) -> str:
+    return hashlib.sha256(find_file(checkpoint).read_bytes()).hexdigest()
 
 
 def _no_tick() -> None:
@@ -186,11 +191,13 @@ class _Run:
         self.device = pick_device(params.device)
         self.problem = _scale(measurement, self.device)
         self.denoiser = denoiser
+        self.prior: Prior | None = None
         if params.solver == "hqs" and denoiser is None:
-            self.denoiser = load_checkpoint(params.checkpoint, self.device)
-            self.denoiser.on_every_layer(tick)
+            self.prior = load_denoiser(params.checkpoint, self.device)
+            self.prior.on_every_layer(tick)
+            self.denoiser = self.prior
         self.total = {"hqs": REWEIGHTINGS + 2 + params.iterations + LAST_STEPS, "irls": REWEIGHTINGS + 2}.get(params.solver, 1)
-        self.index = 0
+        self.remarks: tuple[str, ...] = ()
 
     def iterates(self) -> Iterator[Iterate]:
         if self.params.solver == "cubic":
@@ -215,6 +222,8 @@ class _Run:
         withheld = _withhold(problem.mask, p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
+        if self.prior is not None:
+            self.remarks = tuple(self.prior.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
         if p.solver == "gp":
             yield self._iterate(
                 self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
@@ -268,7 +277,7 @@ class _Run:
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
         out = self.problem.unscale(image)
         scores: Mapping[str, float] = {} if self.truth is None else {"sre_db": sre_db(out, self.truth)}
-        return Iterate(index, self.total, out, residual * self.problem.span, time.monotonic() - self.started, stage, scores)
+        return Iterate(index, self.total, out, residual * self.problem.span, time.monotonic() - self.started, stage, scores, self.remarks)
 
     def _prior(self, visible: torch.Tensor, withheld: torch.Tensor) -> _Prior:
         """Choose the Gaussian process on a window in the middle of the frame."""

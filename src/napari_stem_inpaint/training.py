@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from .denoisers.checkpoint import SUFFIX, Card, Denoiser, load_checkpoint, read_tensors, save_checkpoint, save_tensors
-from .denoisers.networks import NETWORKS, DRUNet, build_network, on_device
+from .denoisers.cards import SUFFIX, Card
+from .denoisers.checkpoint import Denoiser, load_checkpoint, read_tensors, save_checkpoint, save_tensors
+from .denoisers.networks import NETWORKS, build_network, on_device
+from .denoisers.registry import find_file
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .frames import FloatImage
@@ -63,7 +65,7 @@ class TrainingStep:
 class _State:
     """Everything that a resumed training needs to go on as if it had not stopped."""
 
-    network: DRUNet
+    network: nn.Module
     average: dict[str, torch.Tensor]
     optimiser: MuonAdam
     step: int = 0
@@ -159,13 +161,14 @@ class _Training:
     def _start(self) -> _State:
         p = self.params
         if p.start_from:
-            before = load_checkpoint(p.start_from, self.device)
-            self.before, network = before.card, on_device(before.network, self.device).train().requires_grad_(True)
+            before = load_checkpoint(find_file(p.start_from), self.device)
+            self.before, network = before.card, before.network.train().requires_grad_(True)
+            self.architecture, self.config = before.card.architecture, before.card.config
         else:
-            architecture, config = NETWORKS[p.network]
+            self.architecture, self.config = NETWORKS[p.network]
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(p.seed)
-                network = on_device(build_network(architecture, config), self.device)
+                network = on_device(build_network(self.architecture, self.config), self.device)
         average = {n: q.detach().clone() for n, q in network.named_parameters()}
         return _State(network, average, MuonAdam(network, p.learning_rate))
 
@@ -202,13 +205,9 @@ class _Training:
         return psnr_gain_db(denoiser, frames), Sample(SHOWN_SIGMA, *shown)
 
     def _denoiser(self) -> Denoiser:
-        config = self.state.network.config
-        network = build_network(self._architecture(), config)
+        network = build_network(self.architecture, self.config)
         network.load_state_dict(self.state.average)
         return Denoiser(network, self._card({}), "", self.device)
-
-    def _architecture(self) -> str:
-        return self.before.architecture if self.before else NETWORKS[self.params.network][0]
 
     def _keep(self, gains: dict[str, float]) -> bool:
         """Write the checkpoint where ``gains`` are the best so far."""
@@ -244,7 +243,7 @@ class _Training:
 
     def _write_final_card(self) -> None:
         """Validate what was kept on the whole set, and say so in its card."""
-        kept = load_checkpoint(str(self.out), self.device)
+        kept = load_checkpoint(self.out, self.device)
         gains = psnr_gain_db(kept, validation_frames())
         save_checkpoint(self.out, kept.network.state_dict(), kept.card.model_copy(update={"psnr_gain_db": gains}))
 
@@ -260,8 +259,8 @@ class _Training:
         return Card(
             name=self.out.stem,
             description=f"{p.network if not self.before else self.before.name + ', trained further,'} for atomic-resolution STEM frames.",
-            architecture=self._architecture(),
-            config=state.network.config,
+            architecture=self.architecture,
+            config=self.config,
             sigma_range=(p.sigma_min, p.sigma_max),
             pixel_size_range_nm=(0.008, 0.045),
             training_command=self.command,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QEvent, QObject, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 
+from ..denoisers.cards import SUFFIX
+from ..denoisers.registry import FOREIGN_SUFFIXES, Known, known
 from ..errors import InputError
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-SUFFIX = ".safetensors"
 FROM_FILE = "\0file"
+FILES = f"Checkpoint (*{' *'.join((SUFFIX, *FOREIGN_SUFFIXES))})"
 
 
 def is_grey_image(layer: Layer) -> bool:
@@ -122,44 +123,71 @@ def follow(owner: QObject, slot: Callable[..., None], *emitters: Any) -> None:
     owner.destroyed.connect(forget)
 
 
-def installed_checkpoints() -> list[str]:
-    """Return the names of the checkpoints that came with the package, without loading PyTorch."""
-    folder = resources.files("napari_stem_inpaint") / "denoisers" / "checkpoints"
-    return sorted(file.name.removesuffix(SUFFIX) for file in folder.iterdir() if file.name.endswith(SUFFIX)) if folder.is_dir() else []
-
-
-def has_checkpoint(name: str) -> bool:
-    """Whether ``name`` is installed or is a file."""
-    return name in installed_checkpoints() or Path(name).is_file()
-
-
 class CheckpointChoice(ComboBox):
-    """The installed checkpoints, and any .safetensors file."""
+    """Every denoiser that has a name, and any file; what each is for is its tooltip."""
 
-    def __init__(self, value: str) -> None:
-        self._names = list(dict.fromkeys([value, *installed_checkpoints()]))
+    def __init__(self, value: str, *first: str) -> None:
+        self._first = first
+        self._files: list[str] = []
+        self._known: list[Known] = known()
         super().__init__(value=value, choices=self._labelled())
         self._last = value
         self.changed.connect(self._on_changed)
+        self.native.installEventFilter(_Opening(self.native, self.refresh))
+        self._explain()
 
     @property
     def value(self) -> str:
-        """Name of an installed checkpoint, or a file."""
+        """Name of a denoiser, or a file."""
         return str(super().value)
 
     @value.setter
     def value(self, value: str) -> None:
-        if value != FROM_FILE and value not in self._names:
-            self._names.append(value)
+        if value not in (FROM_FILE, *self._first, *self._files, *(one.name for one in self._known)):
+            self._files.append(value)
             self.choices = self._labelled()
         ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
 
+    def refresh(self) -> None:
+        """Look again what there is."""
+        now = known()
+        if [one.name for one in now] != [one.name for one in self._known]:
+            value, self._known = self.value, now
+            with self.changed.blocked():
+                self.choices = self._labelled()
+                self.value = value
+            self._explain()
+
     def _labelled(self) -> list[tuple[str, str]]:
-        return [*((Path(name).name.removesuffix(SUFFIX), name) for name in self._names), ("From file…", FROM_FILE)]
+        named = [(one.name, one.name) for one in self._known]
+        return [
+            *((text or "none", text) for text in self._first),
+            *named,
+            *((Path(file).name.removesuffix(SUFFIX), file) for file in self._files),
+            ("From file…", FROM_FILE),
+        ]
+
+    def _explain(self) -> None:
+        for one in self._known:
+            place = self.native.findText(one.name)
+            self.native.setItemData(place, one.summary(), Qt.ItemDataRole.ToolTipRole)
 
     def _on_changed(self, value: str) -> None:
         if value != FROM_FILE:
             self._last = value
             return
-        path, _ = QFileDialog.getOpenFileName(self.native, "Open a checkpoint", "", f"Checkpoint (*{SUFFIX})")
+        path, _ = QFileDialog.getOpenFileName(self.native, "Open a checkpoint", "", FILES)
         self.value = path or self._last
+
+
+class _Opening(QObject):
+    """Calls ``then`` when a combo gets the focus or the pointer, before it is opened."""
+
+    def __init__(self, combo: QObject, then: Callable[[], None]) -> None:
+        super().__init__(combo)
+        self._then = then
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Enter, QEvent.Type.FocusIn):
+            self._then()
+        return False

@@ -85,18 +85,20 @@ class Progress(QProgressBar):
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as "8 s" or "2 min 05 s"."""
+    """Return a duration as "8 s", "2 min 05 s" or "3 h 07 min"."""
     whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def in_words(what: Iterate | Reconstruction, last: Iterate | None = None) -> str:
     """Return one sentence on how good ``what`` is, and what the solver is at or did; ``last`` is a result's last iterate."""
     if isinstance(what, Iterate):
-        stage, last = what.stage, what
+        stage, last, remarks = what.stage, what, what.remarks
     else:
-        stage = str(what.recipe.get("outcome", "done"))
+        stage, remarks = str(what.recipe.get("outcome", "done")), tuple(what.recipe.get("remarks", ()))
     figures = [text.format(what.scores[name]) for name, text in NAMES.items() if name in what.scores]
     if not figures and last is not None and last.residual > 0:
         figures = [f"error at withheld positions {last.residual:.4g} (RMS)"]
-    return f"{stage[:1].upper()}{stage[1:]}{': ' if figures else ''}{', '.join(figures)}."
+    return f"{stage[:1].upper()}{stage[1:]}{': ' if figures else ''}{', '.join(figures)}.{''.join(f' {remark}' for remark in remarks)}"

@@ -8,11 +8,12 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
+from ..denoisers.registry import exists
 from ..errors import InputError
 from ..frames import Iterate, Measurement, Reconstruction, as_image
 from ..params import ReconstructionParams
 from . import jobs
-from .combos import CheckpointChoice, LayerCombo, array_of, follow, has_checkpoint, is_grey_image, is_mask, plane_name, plane_shown
+from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import ParamsForm, add_row
 from .layers import Layers, notes_of, pixel_size_nm
 from .panel import Panel
@@ -118,7 +119,7 @@ class ReconstructWidget(Panel):
             if layer is not None and tuple(layer.data.shape[-2:]) != shape:
                 return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
         controls = self.form.controls
-        if controls["solver"].value == "hqs" and not has_checkpoint(controls["checkpoint"].value):
+        if controls["solver"].value == "hqs" and not exists(controls["checkpoint"].value):
             return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another or a file, or a solver other than hqs."
         return ""
 

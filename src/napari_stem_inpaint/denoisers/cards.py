@@ -1,0 +1,102 @@
+"""Model cards: what a denoiser says of itself, read without PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import CheckpointError
+
+SUFFIX = ".safetensors"
+MAX_HEADER = 16 << 20  # bytes; a card is a few thousand
+
+
+class Card(BaseModel):
+    """What a denoiser says of itself. A range of (0, 0) is not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str
+    architecture: str
+    config: dict[str, Any]
+    sigma_range: tuple[float, float]
+    pixel_size_range_nm: tuple[float, float]
+    training_command: str
+    training_data: str
+    training: dict[str, Any] = Field(default_factory=dict)
+    psnr_gain_db: dict[str, float] = Field(default_factory=dict)
+    licence: str = "BSD-3-Clause"
+    version: str = ""
+
+    def remarks(self, pixel_size_nm: tuple[float, float] | None, noise: float) -> list[str]:
+        """Return a sentence where a frame lies outside what the denoiser knows.
+
+        ``pixel_size_nm`` (y, x) of the frame, None where unknown; ``noise`` relative to its range, 0 where there is none.
+        """
+        found = []
+        low, high = self.pixel_size_range_nm
+        if pixel_size_nm is not None and high and not (low <= min(pixel_size_nm) and max(pixel_size_nm) <= high):
+            found.append(
+                f"{self.name} knows pixel sizes from {low:g} to {high:g} nm, but this frame's is {max(pixel_size_nm):g} nm: "
+                "do not trust it unchecked; train one for it, or use the solver irls."
+            )
+        if self.sigma_range[1] and noise > self.sigma_range[1]:
+            found.append(
+                f"{self.name} knows noise up to {self.sigma_range[1]:g} of the intensity range, but this frame's is about {noise:.2g}: "
+                "measure longer at each position, or use the solver gp."
+            )
+        return found
+
+    def ranges(self) -> str:
+        """Return the ranges in words."""
+        if not self.sigma_range[1]:
+            return "any pixel size, any noise" if not self.config else "ranges unknown"
+        low, high = self.pixel_size_range_nm
+        return f"{low:g}–{high:g} nm/px, noise {self.sigma_range[0]:g}–{self.sigma_range[1]:g} of the range"
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata in the header of a safetensors file; nothing else is read.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, of another kind or its header is damaged.
+    """
+    if path.suffix.lower() != SUFFIX:
+        raise CheckpointError(f"{path.name} is not a {SUFFIX} file.")
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= MAX_HEADER:
+                raise ValueError("its header's length is impossible")
+            header = json.loads(file.read(length))
+        return dict(header.get("__metadata__") or {})
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no checkpoint {path}.") from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path.name} is damaged or not a {SUFFIX} file; copy or download it again.") from error
+
+
+def card_in(metadata: Mapping[str, str], path: Path) -> Card:
+    """Return the card in a file's metadata.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    try:
+        return Card.model_validate(json.loads(metadata["card"]))
+    except (KeyError, ValueError, ValidationError) as error:
+        raise CheckpointError(f"{path.name} carries no model card of this program; train one with `stem-inpaint train`.") from error
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of a checkpoint."""
+    return card_in(read_metadata(path), path)
