@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from napari_stem_inpaint.denoisers.cards import Card, read_card
 from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, save_checkpoint
-from napari_stem_inpaint.denoisers.registry import installed, load_denoiser
 from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, build_network
+from napari_stem_inpaint.denoisers.registry import installed, load_denoiser
 from napari_stem_inpaint.errors import CheckpointError
 
 TINY = {"channels": (4, 8), "blocks": 1, "contrasts": 2}

@@ -24,14 +24,14 @@ def total_variation(image: Image, sigma: float) -> Image:
     """Chambolle (2004), by scikit-image."""
     from skimage.restoration import denoise_tv_chambolle
 
-    return np.asarray(denoise_tv_chambolle(image, weight=TV_WEIGHT * sigma, eps=1e-5, max_num_iter=200))
+    return np.asarray(denoise_tv_chambolle(image, weight=TV_WEIGHT * sigma, eps=1e-5, max_num_iter=200))  # type: ignore[no-untyped-call]
 
 
 def non_local_means(image: Image, sigma: float) -> Image:
     """Buades et al. (2005), fast variant, by scikit-image."""
     from skimage.restoration import denoise_nl_means
 
-    return np.asarray(denoise_nl_means(image, patch_size=7, patch_distance=11, h=NLM_H * sigma, sigma=sigma, fast_mode=True))  # type: ignore[no-untyped-call]
+    return np.asarray(denoise_nl_means(image, patch_size=7, patch_distance=11, h=NLM_H * sigma, sigma=sigma, fast_mode=True))
 
 
 def bm3d(image: Image, sigma: float) -> Image:

@@ -31,7 +31,10 @@ PARTS = re.compile(
     r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/\w+|models/\w+\.json|data/sample_inputs/\w+\.pt"
     r"|data/(weights|constants)/((weight|tensor)_\d+|\w+_config\.json))"
 )
-EXPRESSION = re.compile(r"([su]\d+|Max|Min|Mod|FloorDiv|CleanDiv|[\d\s+\-*/(),])*")  # the loader evaluates these
+EXPRESSION = re.compile(  # the loader evaluates these
+    r"('[su]\d+'|[su]\d+|\b(Symbol|Integer|Rational|Mul|Add|Pow|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv"
+    r"|True|False|positive|nonnegative|integer|real)\b|[\d\s+\-*/(),=])*"
+)
 
 
 class _Told(nn.Module):
@@ -218,6 +221,10 @@ class Program(nn.Module):
         checked_size(path)
         self.call: Any = _exported(path) if path.suffix.lower() == ".pt2" else _torchscript(path)
         self.form = self._accepted(path.name)
+
+    def train(self, mode: bool = True) -> Program:
+        """Leave the mode as it was saved: an exported program has one only."""
+        return self
 
     def _accepted(self, name: str) -> int:
         image, said = torch.rand(1, 1, 64, 64), ""
