@@ -1,14 +1,16 @@
 """Forms made from parameter models: every value that the model allows goes in and comes out."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 
 from napari_stem_inpaint import params as all_params
+from napari_stem_inpaint.denoisers import registry
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.gui.combos import CheckpointChoice
 from napari_stem_inpaint.gui.controls import DECIMALS, Slider, title
@@ -265,3 +267,18 @@ def test_a_checkpoint_file_can_be_chosen(qtbot: Any, monkeypatch: pytest.MonkeyP
     assert choice.value == "/data/mine.safetensors"
     choice.value = "stem-tiny"
     assert choice.native.currentText() == "stem-tiny"
+
+
+def test_one_s_own_checkpoints_appear_when_the_choice_is_opened(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(registry.FOLDER, str(tmp_path))
+    choice = CheckpointChoice("stem-tiny")
+    qtbot.addWidget(choice.native)
+    assert "mine" not in choice.choices
+    registry.add(registry.installed()["stem-tiny"], "mine")
+    QApplication.sendEvent(choice.native, QEvent(QEvent.Type.Enter))
+    assert "mine" in choice.choices
+    assert choice.value == "stem-tiny"
+    choice.value = "mine"
+    assert choice.value == "mine"
+    for name, said in (("mine", "nm/px"), ("tv", "Total variation")):
+        assert said in choice.native.itemData(choice.native.findText(name), Qt.ItemDataRole.ToolTipRole)

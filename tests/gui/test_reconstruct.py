@@ -10,7 +10,8 @@ import pytest
 import torch
 from qtpy.QtCore import Qt, QTimer
 
-from napari_stem_inpaint.denoisers.checkpoint import Card, save_checkpoint
+from napari_stem_inpaint.denoisers.cards import Card
+from napari_stem_inpaint.denoisers.checkpoint import save_checkpoint
 from napari_stem_inpaint.denoisers.networks import DRUNet
 from napari_stem_inpaint.frames import Frame, Measurement
 from napari_stem_inpaint.gui import jobs, worker

@@ -95,7 +95,7 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported() -> None:
     manifest.validate_imports()
     assert manifest.name == "napari-stem-inpaint"
     contributions = manifest.contributions
-    assert [w.display_name for w in contributions.widgets] == ["Simulate", "Scan", "Reconstruct"]
+    assert [w.display_name for w in contributions.widgets] == ["Simulate", "Scan", "Reconstruct", "Train"]
     assert all(command.id.startswith("napari-stem-inpaint.") for command in contributions.commands)
     for reader in contributions.readers:
         assert not {"*.tif", "*.tiff", "*.png", "*.h5", "*.npy"} & set(reader.filename_patterns)
