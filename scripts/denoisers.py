@@ -103,7 +103,7 @@ def finetune(folder: Path, name: str) -> None:
             for n, image in enumerate(learned):
                 np.save(own / f"{n}.npy", image)
             out = Path(place) / "mine.safetensors"
-            params = nsi.TrainingParams(start_from=name, frames=str(own), minutes=MINUTES, learning_rate=2e-4, validate_every=10**7)
+            params = nsi.TrainingParams(start_from=name, frames=str(own), minutes=MINUTES, learning_rate=5e-4, validate_every=10**7)
             for _ in train(params, out):
                 pass
             settings = [{"solver": "cubic"}, {"solver": "gp"}, {"checkpoint": name}, {"checkpoint": str(out)}]

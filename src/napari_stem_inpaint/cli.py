@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -266,6 +266,7 @@ def _train(options: argparse.Namespace) -> None:
 
     params = collect(options, TrainingParams)
 
+    from .denoisers.cards import read_card
     from .training import train
 
     given = params.model_dump(exclude_defaults=True)
@@ -281,11 +282,17 @@ def _train(options: argparse.Namespace) -> None:
                 bar.set_postfix_str(news, refresh=False)
                 bar.update(100 * step.progress - bar.n)
                 if step.psnr_gain_db:
-                    gains = " ".join(f"{sigma}: {gain:.1f}" for sigma, gain in step.psnr_gain_db.items())
-                    bar.write(f"step {step.index}, PSNR gain in dB by noise level: {gains}{' (best so far)' * step.best}", file=sys.stderr)
+                    news = f"step {step.index}, PSNR gain in dB by noise level {_in_a_row(step.psnr_gain_db)}"
+                    bar.write(news + " (best so far)" * step.best, file=sys.stderr)
         finally:
             steps.close()
-    _describe(options.out)
+    gains = read_card(options.out).psnr_gain_db
+    print(f"{options.out}: PSNR gain in dB by noise level {_in_a_row(gains)}")
+    print(f"Use it with --checkpoint {options.out}, or keep it by a name: stem-inpaint checkpoints add {options.out}")
+
+
+def _in_a_row(gains: Mapping[str, float]) -> str:
+    return ", ".join(f"{sigma}: {gain:.1f}" for sigma, gain in gains.items())
 
 
 def _checkpoints(options: argparse.Namespace) -> None:

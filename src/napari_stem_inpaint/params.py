@@ -208,7 +208,7 @@ class TrainingParams(Params):
     minutes: float = _field(0.0, "Time budget that overrides steps as the schedule's end; 0 = none.", "min", ge=0, le=10**5)
     batch: int = _field(8, "Patches per step.", "", ge=1, le=1024)
     patch_px: int = _field(96, "Side of a training patch.", "px", ge=32, le=512, multiple_of=8)
-    learning_rate: float = _field(1e-3, "Largest step size of the optimiser.", "", gt=0, le=0.1)
+    learning_rate: float = _field(3e-3, "Largest step size of the optimiser; less to train a checkpoint further.", "", gt=0, le=0.1)
     sigma_min: float = _field(5e-5, "Smallest noise level trained, relative to the intensity range.", "", gt=0, le=0.1)
     sigma_max: float = _field(0.5, "Largest noise level trained, relative to the intensity range.", "", gt=0, le=2)
     ema_decay: float = _field(0.999, "Weight averaging: share of the old average kept at each step.", "", ge=0, lt=1)

@@ -26,7 +26,7 @@ from .simulation.imaging import simulate
 from .simulation.training_scenes import HELD_OUT
 from .training_data import Batch, Stream, TrainingFrame, training_frames
 
-WARM_UP = 200
+WARM_UP = 50
 VALIDATION_SIGMAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 5e-1)
 VALIDATION_PIXELS_NM = (0.01, 0.015, 0.02, 0.03)
 SHOWN_SIGMA = 0.1
