@@ -29,9 +29,9 @@ def test_a_stream_begun_later_gives_the_same_batches(step):
 
 def test_images_are_renewed_and_forgotten():
     stream = Stream(TrainingParams(**SHORT), CPU)
-    for n in range(5):
+    for n in range(9):
         stream.batch(n)
-        assert sorted(stream.pool) == list(range(n // 2, n // 2 + 16))
+        assert sorted(stream.pool) == list(range(n // 4, n // 4 + 16))
 
 
 def test_workers_make_the_same_images():

@@ -19,7 +19,7 @@ from .io.reading import SUFFIXES
 from .params import TrainingParams
 from .simulation.training_scenes import random_image
 
-PATCHES_PER_IMAGE = 8
+PATCHES_PER_IMAGE = 16
 POOL = 4  # images that patches are cut from at any time, per patch of a batch: the newest
 SIGNAL_DEPENDENT = 0.15  # share of the patches whose noise grows with the intensity, where sigma is at least the next
 SHOT_NOISE_FROM = 0.01
