@@ -44,3 +44,4 @@ pictures: env  ## make the pictures of windows again, from the real program
 	$(SCREEN) $(BIN)/stem-inpaint demo --headless --out docs/images
 	rm -f docs/images/*.tif
 	$(SCREEN) $(BIN)/python scripts/simulate_picture.py
+	$(SCREEN) $(BIN)/python scripts/train_picture.py

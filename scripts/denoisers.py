@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pages
 import torch
-from napari_stem_inpaint.denoisers.registry import load_denoiser
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.denoisers.networks import NETWORKS
+from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.metrics import sre_db
 from napari_stem_inpaint.training import train, validation_frames
 

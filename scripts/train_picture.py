@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import napari
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
         QTest.mouseClick(widget.run_button, Qt.MouseButton.LeftButton)
         wait(lambda: not widget.runner.running, TRAINED_S)
         target = Path(__file__).parents[1] / "docs" / "images" / "train.png"
-        widget.grab().save(str(target))
+        widget.grab(QRect(0, 0, widget.width(), widget.status.geometry().bottom() + 10)).save(str(target))
         QTest.mouseClick(widget.stop_button, Qt.MouseButton.LeftButton)
         wait(lambda: not widget.runner.running)
         viewer.close()

@@ -192,6 +192,7 @@ GREYED = [
     (AcquisitionParams, {}, {"seed", "readout_noise_e", "gain", "drift_direction_deg"}),
     (AcquisitionParams, {"dose_e_per_px": 10.0}, {"gain", "offset_counts", "afterglow_time_us"}),
     (ReconstructionParams, {"solver": "cubic"}, {"checkpoint", "iterations", "start", "withheld"}),
+    (TrainingParams, {"minutes": 5.0, "start_from": "stem-tiny"}, {"steps", "network", "frames_share"}),
 ]
 ACTIVE = [
     (SimulationParams, {"dopants": 0.1}, "dopant"),
@@ -206,6 +207,7 @@ ACTIVE = [
     (AcquisitionParams, {"wander_nm": 0.1}, "seed"),
     (AcquisitionParams, {"bits": 8}, "offset_counts"),
     (ReconstructionParams, {"solver": "irls"}, "withheld"),
+    (TrainingParams, {"frames": "mine.tif"}, "frames_share"),
 ]
 
 

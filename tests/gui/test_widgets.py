@@ -142,11 +142,12 @@ def test_importing_and_building_the_widgets_loads_no_torch() -> None:
 import sys
 import napari_stem_inpaint.gui.reconstruct as r, napari_stem_inpaint.gui.scan as s, napari_stem_inpaint.gui.simulate as m
 import napari_stem_inpaint.gui.sample_data, napari_stem_inpaint.gui.files, napari_stem_inpaint.gui.demo
+import napari_stem_inpaint.gui.train as t
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 viewer = ViewerModel()
-widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer)]
+widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer), t.TrainWidget(viewer)]
 print('torch' in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

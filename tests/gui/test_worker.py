@@ -38,6 +38,19 @@ def test_the_last_iterate_always_arrives_and_fast_ones_are_left_out() -> None:
     assert messages[-1] == Message(7, "returned", "result")
 
 
+def test_of_tuples_of_news_none_is_lost() -> None:
+    def job(tick: Any) -> Iterator[tuple[int, ...]]:
+        for k in range(30):
+            yield (k,)
+            time.sleep(0.01)
+        return "result"
+
+    messages = list(stream(job, Control(), 7))
+    told = [m.payload for m in messages if m.kind == "stepped"]
+    assert [k for news in told for k in news] == list(range(30))
+    assert len(told) < 8
+
+
 def test_at_most_ten_iterates_a_second() -> None:
     def job(tick: Any) -> Iterator[Iterate]:
         end = time.monotonic() + 0.55

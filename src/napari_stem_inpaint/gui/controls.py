@@ -10,11 +10,22 @@ from typing import Annotated, Any, get_args, get_origin
 from magicgui.widgets import CheckBox, FloatSpinBox, create_widget
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QSlider, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QWidget,
+)
 
 DECIMALS = 8  # typed values keep this many; trailing zeros are not shown
 SLIDER_SPAN = 1000  # a wider range has no slider, unless the model says which part of it to drag over
-ACRONYMS = {"cif": "CIF"}
+WORDS = {"cif": "CIF", "minutes": "Time", "frames": "My frames", "frames share": "Share of my frames", "ema decay": "EMA decay"}
 NUMBER_PX, BUTTON_PX = 84, 26
 SUFFIXES = {
     "nm": "_nm", "keV": "_kev", "mrad": "_mrad", "deg": "_deg", "µs": "_us", "px": "_px", "e⁻/px": "_e_per_px", "s": "_s",
@@ -26,7 +37,7 @@ def title(name: str, field: FieldInfo) -> str:
     """Return a field's label: its name without the unit's suffix, and the unit."""
     unit = extra(field, "unit")
     words = name.removesuffix(SUFFIXES.get(unit, "\0")).replace("_", " ").replace("phi", "φ")
-    words = ACRONYMS.get(words, words if words.startswith("φ") else words[0].upper() + words[1:])
+    words = WORDS.get(words, words if words.startswith("φ") else words[0].upper() + words[1:])
     return f"{words} ({'°' if unit == 'deg' else unit})" if unit else words
 
 
@@ -156,24 +167,35 @@ def with_slider(control: FloatSpinBox, low: float, high: float) -> QWidget:
     spin = control.native
     spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     spin.setFixedWidth(NUMBER_PX)
-    return _row(Slider(control, low, high), spin)
+    return row_of(Slider(control, low, high), spin)
 
 
-def with_chooser(control: Any, files: str) -> QWidget:
-    """Return a row of a line for a path and a button that asks for a file such as "CIF file (*.cif)"."""
+def with_chooser(control: Any, files: str, folders: bool = False) -> QWidget:
+    """Return a row of a line for a path and a button that asks for a file such as "CIF file (*.cif)", or for a folder of them."""
     button = QPushButton("…")
-    button.setToolTip(f"Choose a {files.partition(' (')[0]}.")
+    kind = files.partition(" (")[0]
+    button.setToolTip(f"Choose a {kind}{' or a folder of them' if folders else ''}.")
     button.setFixedWidth(BUTTON_PX)
 
-    def ask() -> None:
-        path, _ = QFileDialog.getOpenFileName(button, button.toolTip(), str(control.value), files)
+    def ask_file() -> None:
+        path, _ = QFileDialog.getOpenFileName(button, f"Choose a {kind}.", str(control.value), files)
         control.value = path or control.value
 
-    button.clicked.connect(ask)
-    return _row(control.native, button)
+    def ask_folder() -> None:
+        control.value = QFileDialog.getExistingDirectory(button, "Choose a folder.", str(control.value)) or control.value
+
+    if folders:
+        menu = QMenu(button)
+        menu.addAction("A file…", ask_file)
+        menu.addAction("A folder…", ask_folder)
+        button.clicked.connect(lambda: menu.popup(button.mapToGlobal(button.rect().bottomLeft())))
+    else:
+        button.clicked.connect(ask_file)
+    return row_of(control.native, button)
 
 
-def _row(*widgets: QWidget) -> QWidget:
+def row_of(*widgets: QWidget) -> QWidget:
+    """Return ``widgets`` side by side, as one."""
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)

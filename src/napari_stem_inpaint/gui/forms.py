@@ -37,6 +37,8 @@ class ParamsForm(QWidget, Generic[P]):
         Ready-made magicgui widgets for single fields, by name.
     files
         Kinds of file such as "CIF file (*.cif)" for the fields that take a path, by name.
+    folders
+        Fields of those that take a folder, too.
     """
 
     changed = Signal()
@@ -48,6 +50,7 @@ class ParamsForm(QWidget, Generic[P]):
         shown: Sequence[str] = (),
         controls: Mapping[str, ValueWidget] | None = None,
         files: Mapping[str, str] | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -56,7 +59,7 @@ class ParamsForm(QWidget, Generic[P]):
         }
         self.sections: dict[str, Section] = {}
         self._rows: dict[str, list[QWidget]] = {}  # label and everything beside it, greyed out together
-        self._files = files or {}
+        self._files, self._folders = files or {}, folders
         self._quiet = False
         self._guard = WheelGuard(self)
         for name, control in self.controls.items():
@@ -94,7 +97,8 @@ class ParamsForm(QWidget, Generic[P]):
             if span:
                 row = with_slider(control, *span)
             else:
-                row = with_chooser(control, self._files[name]) if name in self._files else control.native
+                files = self._files.get(name)
+                row = with_chooser(control, files, name in self._folders) if files else control.native
             self._guard.watch(row)
             self._rows[name] = [add_row(form, title(name, field), row, control.tooltip, LABEL_PX), row]
         return page

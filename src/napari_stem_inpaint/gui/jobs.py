@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
+import shlex
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from safetensors import SafetensorError, safe_open
 
-from ..errors import InputError
+from ..errors import InputError, SolverError
 from ..frames import Frame, Iterate, Measurement, Reconstruction, Scan
-from ..params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams
+from ..params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 from .layers import contrast, grey
 from .relevance import any_effect
 
 if TYPE_CHECKING:
     from ..scan_report import ScanStatistics
+    from ..training import TrainingStep
 
 Tick = Callable[[], None]
 Grey = npt.NDArray[np.uint8]
@@ -184,6 +189,81 @@ def reconstruction(
         return finish(measurement, params, last, reference=truth)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Where the checkpoint of a training lies, its last step of this run if there was one, and whether it was stopped before its end."""
+
+    out: Path
+    last: TrainingStep | None
+    stopped: bool
+
+
+def training(
+    params: TrainingParams, out: Path, tick: Tick, stopped: Callable[[], bool]
+) -> Generator[str | tuple[TrainingStep], None, Trained]:
+    """Yield the steps, until the end or until ``stopped()``; the state is saved in any case."""
+    yield from _loading()
+    from ..training import train
+
+    tick()
+    last = None
+    if stopped():
+        return Trained(out, last, True)
+    yield "Making the first training images…"
+    try:
+        with _gpu_freed(), _collections_shortened(), closing(train(params, out, command(params, out))) as steps:
+            for last in steps:
+                yield (last,)
+                tick()
+                if stopped():
+                    return Trained(out, last, True)
+    except MemoryError as error:
+        raise SolverError("Not enough memory to train like this: lower batch or patch, or choose a smaller network.") from error
+    return Trained(out, last, False)
+
+
+def command(params: TrainingParams, out: Path) -> str:
+    """Return the command that trains the same without a window."""
+    given = params.model_dump(exclude_defaults=True)
+    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
+    return shlex.join(["stem-inpaint", "train", *flags, "--out", out.name])
+
+
+@dataclass(frozen=True)
+class StoppedTraining:
+    """What the state beside a checkpoint says; no parameters where it cannot be read."""
+
+    params: TrainingParams | None = None
+    step: int = 0
+    elapsed_s: float = 0.0
+    best: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, from 0 to 1."""
+        if self.params is None:
+            return 0.0
+        return min(1.0, self.elapsed_s / (60 * self.params.minutes) if self.params.minutes else self.step / self.params.steps)
+
+
+def state_file(out: Path) -> Path:
+    """Return where the training into ``out`` keeps what a resume needs."""
+    return out.with_suffix(".state" + out.suffix)
+
+
+def stopped_training(out: Path) -> StoppedTraining | None:
+    """Return what lies there to be resumed, without loading PyTorch; None where nothing does."""
+    file = state_file(out)
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="np") as opened:
+            facts = json.loads(opened.metadata()["state"])
+        return StoppedTraining(TrainingParams.model_validate(facts["params"]), facts["step"], facts["elapsed_s"], facts["best"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return StoppedTraining()
+
+
 def _loading() -> Iterator[str]:
     if "torch" not in sys.modules:
         yield "Loading PyTorch…"
@@ -201,6 +281,16 @@ def _collections_put_off() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*THRESHOLDS)
+
+
+@contextmanager
+def _collections_shortened() -> Iterator[None]:
+    """Let garbage collections look at new objects only: for work that is too long to put them off."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

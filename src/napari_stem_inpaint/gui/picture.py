@@ -60,6 +60,27 @@ def draw_scale_bar(painter: QPainter, foot: QPointF, px_per_nm: float, longest_p
     painter.drawText(label, Qt.AlignmentFlag.AlignCenter, f"{length:g} nm")
 
 
+def draw_label(painter: QPainter, box: QRectF, text: str) -> None:
+    """Write ``text`` in the upper left corner of ``box``, white on a dark ground, in the painter's font."""
+    place = painter.boundingRect(box.adjusted(6, 4, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, text)
+    painter.fillRect(place.adjusted(-4, -2, 4, 2), QColor(0, 0, 0, 150))
+    painter.setPen(QColor("white"))
+    painter.drawText(place, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def picture_of(grey: npt.NDArray[np.uint8]) -> QImage:
+    """Return grey levels ``(Y, X)`` as an image of Qt's, with memory of its own."""
+    data = np.ascontiguousarray(grey)
+    return QImage(data.data, data.shape[1], data.shape[0], data.shape[1], QImage.Format.Format_Grayscale8).copy()
+
+
+def fitted(image: QImage, box: QRectF) -> QRectF:
+    """Return the largest place in ``box`` that has the image's proportions."""
+    scale = min(box.width() / image.width(), box.height() / image.height())
+    width, height = image.width() * scale, image.height() * scale
+    return QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height)
+
+
 def font(px: int) -> QFont:
     """Return the usual font, ``px`` high."""
     made = QFont()

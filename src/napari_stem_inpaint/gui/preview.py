@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
@@ -10,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 from ..params import AcquisitionParams, SimulationParams
 from . import jobs
 from .newest import Newest
-from .picture import draw_scale_bar, font
+from .picture import draw_label, draw_scale_bar, fitted, font, picture_of
 
 GAP_PX, TEXT_PX, LARGEST_PX = 6, 11, 384
 DIMMED = 0.35
@@ -98,7 +97,7 @@ class Pictures(QWidget):
     def show_preview(self, preview: jobs.Preview) -> None:
         """Show the pictures of ``preview``."""
         self.preview, self.outdated = preview, False
-        self._images = [_image(grey) for grey in (preview.image, preview.spectrum, preview.probe)]
+        self._images = [None if grey is None else picture_of(grey) for grey in (preview.image, preview.spectrum, preview.probe)]
         self.update()
 
     def age(self) -> None:
@@ -127,7 +126,7 @@ class Pictures(QWidget):
             painter.fillRect(box, empty if image is None else QColor("black"))
             if image is not None:
                 painter.setOpacity(DIMMED if self.outdated else 1.0)
-                painter.drawImage(_fitted(image, box), image)
+                painter.drawImage(fitted(image, box), image)
                 painter.setOpacity(1.0)
         self._write(painter, boxes)
         painter.end()
@@ -139,36 +138,15 @@ class Pictures(QWidget):
             return
         image, pixel_nm = self._images[0], self.preview.pixel_nm
         assert image is not None
-        shown = _fitted(image, boxes[0])
+        shown = fitted(image, boxes[0])
         draw_scale_bar(
             painter, QPointF(shown.left() + 10, shown.bottom() - 10), shown.width() / (image.width() * pixel_nm), shown.width() / 3
         )
         if self.outdated:
-            _label(painter, boxes[0], "outdated")
-        _label(painter, boxes[1], f"FFT, ±{0.5 / pixel_nm:.3g} /nm")
-        _label(painter, boxes[2], f"probe, {self.preview.probe_nm:.2g} nm" if self.preview.probe is not None else "no probe")
+            draw_label(painter, boxes[0], "outdated")
+        draw_label(painter, boxes[1], f"FFT, ±{0.5 / pixel_nm:.3g} /nm")
+        draw_label(painter, boxes[2], f"probe, {self.preview.probe_nm:.2g} nm" if self.preview.probe is not None else "no probe")
 
     @staticmethod
     def _side(width: int) -> int:
         return min((2 * width - GAP_PX) // 3, LARGEST_PX)
-
-
-def _image(grey: jobs.Grey | None) -> QImage | None:
-    if grey is None:
-        return None
-    data = np.ascontiguousarray(grey)
-    return QImage(data.data, data.shape[1], data.shape[0], data.shape[1], QImage.Format.Format_Grayscale8).copy()
-
-
-def _fitted(image: QImage, box: QRectF) -> QRectF:
-    """Return the largest place in ``box`` that has the image's proportions."""
-    scale = min(box.width() / image.width(), box.height() / image.height())
-    width, height = image.width() * scale, image.height() * scale
-    return QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height)
-
-
-def _label(painter: QPainter, box: QRectF, text: str) -> None:
-    place = painter.boundingRect(box.adjusted(6, 4, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, text)
-    painter.fillRect(place.adjusted(-4, -2, 4, 2), QColor(0, 0, 0, 150))
-    painter.setPen(QColor("white"))
-    painter.drawText(place, Qt.AlignmentFlag.AlignCenter, text)

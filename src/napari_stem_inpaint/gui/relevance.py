@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams
+from ..params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 
 Rule = Callable[[Any], bool]  # of an object with the model's fields as attributes
 
@@ -54,6 +54,11 @@ RULES: dict[type[Params], dict[str, Rule]] = {
     ReconstructionParams: {
         **dict.fromkeys(PLUG_AND_PLAY, lambda p: p.solver == "hqs"),
         **dict.fromkeys(("start", "withheld"), lambda p: p.solver in ("hqs", "irls")),
+    },
+    TrainingParams: {
+        "network": lambda p: not p.start_from,
+        "frames_share": lambda p: bool(p.frames),
+        "steps": lambda p: not p.minutes,
     },
 }
 

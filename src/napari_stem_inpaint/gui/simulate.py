@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
 from ..errors import InputError
 from ..params import AcquisitionParams, SimulationParams
@@ -14,13 +13,13 @@ from . import jobs
 from .forms import ParamsForm, add_row
 from .layers import Layers
 from .panel import Panel
+from .presets import PresetCombo
 from .preview import LivePreview
 
 if TYPE_CHECKING:
     import napari.viewer
 
 SHOWN = ("crystal", "thickness_nm", "scene", "shape", "pixel_size_nm", "seed")
-CHANGED = "Changed: "  # in front, where a narrow combo box does not cut it off
 
 
 class SimulateWidget(Panel):
@@ -31,7 +30,7 @@ class SimulateWidget(Panel):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__("Simulate", "Add the simulated frame and its columns as layers, and what is acquired where anything disturbs it.")
         self.layers = Layers(napari_viewer)
-        self.preset = PresetCombo()
+        self.preset = PresetCombo(PRESETS, "Ready-made experiments; choosing one sets every value below.")
         self.preview = LivePreview()
         self.form = ParamsForm(SimulationParams, shown=SHOWN, files={"cif": "CIF file (*.cif)"})
         self.acquisition = ParamsForm(AcquisitionParams, shown=("dose_e_per_px", "seed"))
@@ -98,30 +97,3 @@ class SimulateWidget(Panel):
     def _on_ended(self) -> None:
         self.run_button.setEnabled(True)
         self.cancel_button.setEnabled(False)
-
-
-class PresetCombo(QComboBox):
-    """Chooses a ready-made experiment, and says when the values are no longer its own."""
-
-    chosen = Signal(object)  # Preset
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addItems(list(PRESETS))
-        self.setToolTip("Ready-made experiments; choosing one sets every value below.")
-        self.setAccessibleName("Preset")
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.activated.connect(self._on_activated)
-
-    def compare(self, values: Preset) -> None:
-        """Show which preset ``values`` are; where none, the last one as changed."""
-        same = [place for place, preset in enumerate(PRESETS.values()) if preset == values]
-        if same and self.currentIndex() not in same:
-            self.setCurrentIndex(same[0])
-        for place, name in enumerate(PRESETS):
-            text = CHANGED + name if place == self.currentIndex() and not same else name
-            if self.itemText(place) != text:
-                self.setItemText(place, text)
-
-    def _on_activated(self, place: int) -> None:
-        self.chosen.emit(list(PRESETS.values())[place])

@@ -26,8 +26,9 @@ INTERVAL_S = 0.1  # at most ten images a second: the window's queue has no back-
 GRACE_MS = 300  # after a cancel, a step that cannot be interrupted is left to end on its own
 
 Tick = Callable[[], None]
-Job = Callable[[Tick], Generator[str | Iterate, None, Any]]
-"""Work: yields sentences (what it is doing) and iterates, returns the result; calls ``tick`` often."""
+Work = Generator[str | Iterate | tuple[Any, ...], None, Any]
+Job = Callable[[Tick], Work]
+"""Work: yields sentences (what it is doing), and iterates or tuples of news; returns the result; calls ``tick`` often."""
 
 
 class Cancelled(StemInpaintError):
@@ -91,12 +92,13 @@ class Message:
 
 
 def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
-    """Run ``job``, yielding at most ten iterates a second, the newest and always the last; the final message says how it ended.
+    """Run ``job``, yielding at most ten steps a second: the newest iterate, always the last, or all the news since the step before.
 
+    The final message says how it ended.
     No exception leaves this generator: Qt workers swallow a ``RuntimeError`` and then never finish.
     """
-    work: Generator[str | Iterate, None, Any] | None = None
-    newest: Iterate | None = None
+    work: Work | None = None
+    newest: Iterate | tuple[Any, ...] | None = None
     shown = -INTERVAL_S
     try:
         work = job(control.tick)
@@ -111,7 +113,7 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
             if isinstance(item, str):
                 yield Message(generation, "said", item)
                 continue
-            newest = replace(item, image=np.array(item.image, dtype=np.float32))
+            newest = _gathered(newest, item)
             if time.monotonic() - shown >= INTERVAL_S:
                 yield Message(generation, "stepped", newest)
                 newest, shown = None, time.monotonic()
@@ -127,6 +129,12 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
     yield end
 
 
+def _gathered(before: Iterate | tuple[Any, ...] | None, item: Iterate | tuple[Any, ...]) -> Iterate | tuple[Any, ...]:
+    if isinstance(item, Iterate):
+        return replace(item, image=np.array(item.image, dtype=np.float32))
+    return (*before, *item) if isinstance(before, tuple) else item
+
+
 def ours(error: Exception) -> StemInpaintError:
     """Return ``error``, just caught, as one of ours without the traceback, which would keep the frames' arrays alive."""
     if not isinstance(error, StemInpaintError):
@@ -139,7 +147,7 @@ def ours(error: Exception) -> StemInpaintError:
     return SolverError(sentence(error))
 
 
-def _close(work: Generator[str | Iterate, None, Any]) -> None:
+def _close(work: Work) -> None:
     try:
         work.close()
     except Exception:
@@ -150,7 +158,7 @@ class Runner(QObject):
     """Runs one job at a time; its signals arrive in the window's thread and never from a run that was replaced."""
 
     said = Signal(str)
-    stepped = Signal(object)  # Iterate
+    stepped = Signal(object)  # Iterate, or a tuple of news
     returned = Signal(object)
     failed = Signal(str)
     cancelled = Signal()

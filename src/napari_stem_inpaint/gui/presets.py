@@ -1,0 +1,39 @@
+"""A choice among ready-made sets of values that says when the values are no longer one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QComboBox
+
+CHANGED = "Changed: "  # in front, where a narrow combo box does not cut it off
+
+
+class PresetCombo(QComboBox):
+    """Chooses one of ``presets``, and says when the values are no longer its own."""
+
+    chosen = Signal(object)  # one of the presets' values
+
+    def __init__(self, presets: Mapping[str, Any], tooltip: str) -> None:
+        super().__init__()
+        self._presets = dict(presets)
+        self.addItems(list(presets))
+        self.setToolTip(tooltip)
+        self.setAccessibleName("Preset")
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.activated.connect(self._on_activated)
+
+    def compare(self, values: Any) -> None:
+        """Show which preset ``values`` are; where none, the last one as changed."""
+        same = [place for place, preset in enumerate(self._presets.values()) if preset == values]
+        if same and self.currentIndex() not in same:
+            self.setCurrentIndex(same[0])
+        for place, name in enumerate(self._presets):
+            text = CHANGED + name if place == self.currentIndex() and not same else name
+            if self.itemText(place) != text:
+                self.setItemText(place, text)
+
+    def _on_activated(self, place: int) -> None:
+        self.chosen.emit(list(self._presets.values())[place])
