@@ -163,11 +163,6 @@ class Mapped(Net):
         return self.layer(torch.cat([image, noise_map], 1)[:, :1])
 
 
-class Reader(Net):
-    def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        return image + torch.from_file("canary", True, 4)[0]
-
-
 def scripted(network: nn.Module, path: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -211,19 +206,40 @@ def test_another_signature_is_refused(tmp_path):
         load_denoiser(str(scripted(Wrong(), tmp_path / "net.ts")))
 
 
-def test_torchscript_that_reaches_for_files_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match="reads or writes files"):
-        load_denoiser(str(scripted(Reader(), tmp_path / "net.ts")))
-    assert not (tmp_path / "canary").exists()
-
-
 def rewritten(file: Path, change) -> None:
     with zipfile.ZipFile(file) as archive:
         parts = {n: archive.read(n) for n in archive.namelist()}
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in change(parts).items():
             archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'z = torch.from_file("{}", True, 4)',
+        'f = torch.from_file\n    z = f("{}", True, 4)',
+        'z = ops.aten.from_file("{}", True, 4)',
+        'z = (ops#\n    .aten.from_file)("{}", True, 4)',
+        'z = torch.from_file \\\n    ("{}", True, 4)',
+        'z = getattr(torch, "from_" "file")("{}", True, 4)',
+        'z = getattr(torch, "from\\x5ffile")("{}", True, 4)',
+        'torch.save(image, "{}")',
+    ],
+)
+def test_torchscript_that_reaches_for_files_is_refused(tmp_path, line):
+    canary = tmp_path / "canary"
+    file = scripted(Net(), tmp_path / "net.ts")
+
+    def reaching(parts):
+        (name,) = (n for n in parts if n.endswith("test_foreign.py"))
+        head, arrow, body = parts[name].decode().partition("-> Tensor:\n")
+        return parts | {name: f"{head}{arrow}    {line.format(canary)}\n{body}".encode()}
+
+    rewritten(file, reaching)
+    with pytest.raises(CheckpointError, match="could read or write files"):
+        load_denoiser(str(file))
+    assert not canary.exists()
 
 
 @pytest.mark.slow
@@ -260,3 +276,42 @@ def test_an_exported_program_that_would_run_code_is_refused(tmp_path):
     (tmp_path / "none.pt2").write_bytes(b"no archive")
     with pytest.raises(CheckpointError, match="damaged"):
         load_denoiser(str(tmp_path / "none.pt2"))
+
+
+def edited(file: Path, old: str, new: str) -> None:
+    def change(parts):
+        (name,) = (n for n in parts if n.endswith("models/model.json"))
+        text = parts[name].decode()
+        assert old in text
+        return parts | {name: text.replace(old, new).encode()}
+
+    rewritten(file, change)
+
+
+@pytest.mark.slow
+def test_an_exported_programs_names_and_trees_run_nothing(tmp_path, monkeypatch):
+    """Its loader pastes names into Python and imports what a tree specification names."""
+    canary = tmp_path / "canary"
+    (tmp_path / "imported.py").write_text(f"open({str(canary)!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = exported(Net(), tmp_path / "net.pt2", (torch.rand(2, 1, 32, 32), torch.rand(2)))
+    whole = file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        model = json.loads(archive.read(next(n for n in archive.namelist() if n.endswith("models/model.json"))))
+    target = next(node["target"] for node in model["graph_module"]["graph"]["nodes"])
+    enumerated = json.dumps({"__enum__": True, "fqn": "imported:X", "name": "y"})
+    leaf = {"type": None, "context": None, "children_spec": []}
+    tree = json.dumps([1, {"type": "builtins.tuple", "context": enumerated, "children_spec": [leaf]}])
+    spec = model["graph_module"]["module_call_graph"][0]["signature"]["out_spec"]
+    for old, new in (
+        ('"sigma"', json.dumps(f"sigma=open({str(canary)!r}, chr(119))")),
+        (json.dumps(spec), json.dumps(tree)),
+        (json.dumps(target), '"_operator.attrgetter"'),
+        (json.dumps(target), '"torch.ops.aten.from_file.default"'),
+        (json.dumps(target), '"imported.X"'),
+    ):
+        file.write_bytes(whole)
+        edited(file, old, new)
+        with pytest.raises(CheckpointError, match="run code"):
+            load_denoiser(str(file))
+        assert not canary.exists()

@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
 
     sub = command("checkpoints", _checkpoints, "list the checkpoints; describe, add or remove one")
-    sub.add_argument("words", nargs="*", metavar="NAME | add FILE | remove NAME", help="nothing lists them; a name or file describes one")
+    sub.add_argument("words", nargs="*", metavar="show NAME | add FILE | remove NAME", help="nothing lists them; a name or file describes one")
     sub.add_argument("--name", default="", metavar="NAME", help="add: the nickname to add it under [that of the file]")
     sub.add_argument("--replace", action="store_true", help="add: replace your checkpoint of that name")
 
@@ -307,10 +307,10 @@ def _checkpoints(options: argparse.Namespace) -> None:
             print(registry.add(Path(file), options.name, options.replace))
         case ["remove", name]:
             registry.remove(name)
-        case [name]:
+        case ["show", name] | [name]:
             _describe(name)
         case words:
-            raise InputError(f"`checkpoints` takes nothing, a name, `add FILE` or `remove NAME`, but got {' '.join(words)!r}.")
+            raise InputError(f"`checkpoints` takes nothing, a name, `show NAME`, `add FILE` or `remove NAME`, but got {' '.join(words)!r}.")
 
 
 def _describe(name: str | Path) -> None:

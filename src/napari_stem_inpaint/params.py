@@ -178,7 +178,7 @@ class ReconstructionParams(Params):
     solver: SolverName = _field(
         "hqs", "hqs: Plug-and-Play with the denoiser; gp: Gaussian process; irls: few Fourier coefficients; cubic: interpolation."
     )
-    checkpoint: str = _field("stem-tiny", "Denoiser: name of an installed checkpoint, or a .safetensors file.")
+    checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")
     start: Literal["auto", "gp", "irls"] = _field("auto", "First image; auto takes the one that predicts withheld measurements better.")
     iterations: int = _field(24, "Plug-and-Play steps at most; fewer are kept where withheld measurements say so.", "", ge=1, le=1000)
     data_step: Literal["krige", "replace"] = _field(

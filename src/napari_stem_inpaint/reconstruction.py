@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from . import __version__
+from .denoisers.classical import classical_card
 from .denoisers.registry import CLASSICAL_NAMES, Prior, find_file, load_denoiser
 from .devices import pick_device
 from .errors import InputError, SolverError, sentence
@@ -166,7 +167,10 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
         "remarks": list(last.remarks),
     }
     if params.solver == "hqs" and denoiser is None:
-        made["checkpoint_sha256"] = "" if params.checkpoint in CLASSICAL_NAMES else _file_sha256(params.checkpoint)
+        if params.checkpoint in CLASSICAL_NAMES:
+            made["denoiser"] = f"{params.checkpoint} by {classical_card(params.checkpoint).version}"
+        else:
+            made["checkpoint_sha256"] = _file_sha256(params.checkpoint)
     elif params.solver == "hqs":
         made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made

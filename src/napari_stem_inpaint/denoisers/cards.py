@@ -40,9 +40,10 @@ class Card(BaseModel):
         """
         found = []
         low, high = self.pixel_size_range_nm
-        if pixel_size_nm is not None and high and not (low <= min(pixel_size_nm) and max(pixel_size_nm) <= high):
+        outside = [side for side in pixel_size_nm or () if high and not low <= side <= high]
+        if outside:
             found.append(
-                f"{self.name} knows pixel sizes from {low:g} to {high:g} nm, but this frame's is {max(pixel_size_nm):g} nm: "
+                f"{self.name} knows pixel sizes from {low:g} to {high:g} nm, but this frame's is {outside[0]:g} nm: "
                 "do not trust it unchecked; train one for it, or use the solver irls."
             )
         if self.sigma_range[1] and noise > self.sigma_range[1]:

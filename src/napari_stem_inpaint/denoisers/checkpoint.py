@@ -17,8 +17,9 @@ from torch import nn
 
 from ..errors import CheckpointError, sentence
 from .cards import SUFFIX, Card, card_in, read_metadata
-from .foreign import Program, checked_size, foreign_card, foreign_weights, is_torchscript
+from .foreign import checked_size, foreign_card, foreign_weights, read_pickled
 from .networks import build_network, on_device
+from .programs import Program, is_torchscript
 
 
 class Denoiser:
@@ -119,15 +120,16 @@ def load_foreign(path: Path, device: torch.device | str = "cpu") -> Denoiser:
     """
     checked_size(path)
     if path.suffix.lower() in (".ts", ".pt2") or is_torchscript(path):
-        return Denoiser(Program(path).to(device), foreign_card(path, "program", {}), _file_sha256(path), torch.device(device))
-    weights, card = foreign_weights(path)
+        return Denoiser(Program(path), foreign_card(path, "program", {}), _file_sha256(path), torch.device(device))
+    weights, card = foreign_weights(read_tensors(path)[0] if path.suffix.lower() == SUFFIX else read_pickled(path), path)
     return _rebuilt(weights, card, path, torch.device(device))
 
 
 def _rebuilt(weights: Mapping[str, torch.Tensor], card: Card, path: Path, device: torch.device) -> Denoiser:
-    network = build_network(card.architecture, card.config)
     try:
-        network.load_state_dict(weights)
+        with torch.device("meta"):  # sizes that a card claims take no memory before the weights are seen to have them
+            network = build_network(card.architecture, card.config)
+        network.load_state_dict({name: t.float() for name, t in weights.items()}, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"The weights in {path.name} do not fit its {card.architecture} network; the file was altered.") from error
     if not all(bool(torch.isfinite(t).all()) for t in weights.values()):

@@ -55,6 +55,8 @@ class Classical:
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         import torch
 
+        if sigma <= 0:
+            return image
         restored = []
         for single in image[:, 0].cpu().double().numpy():
             self._tick()

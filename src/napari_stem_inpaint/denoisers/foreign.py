@@ -1,12 +1,7 @@
-"""Networks from elsewhere: state dicts of known architectures, TorchScript and exported programs.
-
-State dicts are read with ``weights_only``. A TorchScript archive holds no Python, but its own code can reach files; an exported
-program's loader unpickles some of its parts: both are looked through before they are loaded.
-"""
+"""Networks from elsewhere: the published architectures, and their state dicts, read as numbers alone."""
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 import zipfile
@@ -19,22 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..errors import CheckpointError, sentence
-from .cards import Card
+from ..errors import CheckpointError
+from .cards import SUFFIX, Card
 
-SUFFIXES = (".pt", ".pth", ".ts", ".pt2")
 MAX_BYTES = 2 << 30
 LEAST_SIGMA = 1 / 255  # networks of natural images were never told less; below, their change is scaled down
 MOST_SIGMA = 50 / 255
-REACHES_OUT = re.compile(r"\b(save|load|from_file|open|write)\s*\(|__\w*import")
-PARTS = re.compile(
-    r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/\w+|models/\w+\.json|data/sample_inputs/\w+\.pt"
-    r"|data/(weights|constants)/((weight|tensor)_\d+|\w+_config\.json))"
-)
-EXPRESSION = re.compile(  # the loader evaluates these
-    r"('[su]\d+'|[su]\d+|\b(Symbol|Integer|Rational|Mul|Add|Pow|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv"
-    r"|True|False|positive|nonnegative|integer|real)\b|[\d\s+\-*/(),=])*"
-)
 
 
 class _Told(nn.Module):
@@ -45,14 +30,21 @@ class _Told(nn.Module):
 
     def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         height, width = image.shape[-2:]
-        bottom, right = -height % self.stride, -width % self.stride
         s = sigma.view(-1, 1, 1, 1)
-        x = F.pad(image, (0, right, 0, bottom), mode="replicate").expand(-1, self.colours, -1, -1)
+        rows, columns = (_mirrored(side, self.stride, image.device) for side in (height, width))
+        x = image[..., rows[:, None], columns].expand(-1, self.colours, -1, -1)
         restored = self.restore(x, s.clamp(LEAST_SIGMA, MOST_SIGMA)).mean(1, keepdim=True)[..., :height, :width]
         return image + (restored - image) * (s / LEAST_SIGMA).clamp(max=1)
 
     def restore(self, x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+
+def _mirrored(side: int, stride: int, device: torch.device) -> torch.Tensor:
+    """Return indices that continue a side by reflection, as often as need be, to a multiple of ``stride``."""
+    there_and_back = max(1, 2 * (side - 1))
+    k = torch.arange(side + -side % stride, device=device) % there_and_back
+    return torch.minimum(k, there_and_back - k).clamp(max=side - 1)
 
 
 class _Block(nn.Module):
@@ -158,41 +150,73 @@ FOREIGN: dict[str, tuple[type[Any], str]] = {
 
 
 def checked_size(path: Path) -> None:
-    """Refuse a file that is missing, or too large to be a network, before a byte of it is read."""
+    """Refuse a file that is missing, or too large to be a network, packed or unpacked, before its content is read."""
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path.name} has {path.stat().st_size / 2**30:.1f} GiB, too much for a denoiser; choose another file.")
+    size = path.stat().st_size
+    if size <= MAX_BYTES and path.suffix != SUFFIX:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = max(size, sum(part.file_size for part in archive.infolist()))
+        except (OSError, ValueError, zipfile.BadZipFile):
+            pass  # no archive; whoever reads it says so
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path.name} has {size / 2**30:.1f} GiB, too much for a denoiser; choose another file.")
 
 
-def foreign_weights(path: Path) -> tuple[dict[str, torch.Tensor], Card]:
-    """Read a state dict of a known architecture; return its weights and a card that says how to rebuild it.
+def foreign_weights(read: object, path: Path) -> tuple[dict[str, torch.Tensor], Card]:
+    """Recognise the architecture of a state dict; return its weights and a card that says how to rebuild it.
 
     Raises
     ------
     CheckpointError
-        If it holds more than numbers, is damaged, or of no known architecture.
+        If it is something else, or of no known architecture.
     """
-    try:
-        read = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or malicious pickle provokes
-        raise CheckpointError(
-            f"{path.name} is damaged, or holds more than weights, which could run code when opened; save its state dict alone."
-        ) from error
     for key in ("state_dict", "params_ema", "params"):
         read = read[key] if isinstance(read, dict) and isinstance(read.get(key), dict) else read
-    if not isinstance(read, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in read.items()):
+    if not isinstance(read, dict) or not all(isinstance(k, str) and _is_numbers(v) for k, v in read.items()):
         raise CheckpointError(f"{path.name} is not a state dict: names and tensors were expected.")
+    if sum(t.numel() for t in read.values()) * 4 > MAX_BYTES:
+        raise CheckpointError(f"{path.name} claims more weights than a denoiser has; choose another file.")
     weights = {n.removeprefix("module."): t.float() for n, t in read.items()}
     for architecture, (kind, mark) in FOREIGN.items():
         if mark in weights:
             try:
                 config = kind.config_of(weights)
-                kind(**config).load_state_dict(weights)
+                with torch.device("meta"):
+                    network = kind(**config)
+                network.load_state_dict(weights, assign=True)
             except (KeyError, ValueError, RuntimeError, IndexError, TypeError) as error:
                 raise CheckpointError(f"{path.name} looks like a {architecture}, but its weights do not fit one.") from error
             return weights, foreign_card(path, architecture, config)
     raise CheckpointError(f"{path.name} is of an unknown architecture; known are {', '.join(FOREIGN)}, TorchScript and exported programs.")
+
+
+def _is_numbers(value: object) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.device.type == "cpu"
+        and value.layout == torch.strided
+        and not (value.is_complex() or value.is_quantized)
+    )
+
+
+def read_pickled(path: Path) -> object:
+    """Read a file that ``torch.save`` wrote, where it holds no more than numbers.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds more, or is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or malicious pickle provokes
+        raise CheckpointError(
+            f"{path.name} is damaged, or holds more than weights, which could run code when opened; save its state dict alone."
+        ) from error
 
 
 def foreign_card(path: Path, architecture: str, config: dict[str, Any]) -> Card:
@@ -208,109 +232,3 @@ def foreign_card(path: Path, architecture: str, config: dict[str, Any]) -> Card:
         training_data="unknown",
         licence="unknown",
     )
-
-
-# --- programs
-
-
-class Program(nn.Module):
-    """A TorchScript or exported network, called as (image, sigma), (image, noise map) or (image), as it accepts."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        checked_size(path)
-        self.call: Any = _exported(path) if path.suffix.lower() == ".pt2" else _torchscript(path)
-        self.form = self._accepted(path.name)
-
-    def train(self, mode: bool = True) -> Program:
-        """Leave the mode as it was saved: an exported program has one only."""
-        return self
-
-    def _accepted(self, name: str) -> int:
-        image, said = torch.rand(1, 1, 64, 64), ""
-        for form in range(3):
-            try:
-                out = self._called(form, image, torch.tensor([0.1]))
-            except Exception as error:  # whatever the network objects to
-                said = sentence(error)
-                continue
-            if isinstance(out, torch.Tensor) and out.shape == image.shape:
-                return form
-        raise CheckpointError(
-            f"{name} accepts neither (image, sigma) nor (image), image (B, 1, Y, X), or returns another shape. {said[:120]}"
-        )
-
-    def _called(self, form: int, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        noise_map = sigma.view(-1, 1, 1, 1).expand_as(image)
-        arguments = ((image, sigma), (image, noise_map), (image,))[form]
-        out: torch.Tensor = self.call(*arguments)
-        return out
-
-    def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        try:
-            return self._called(self.form, image, sigma)
-        except Exception as error:  # an exported program refuses shapes that it was not exported for
-            shape = "×".join(map(str, image.shape[-2:]))
-            raise CheckpointError(f"The network refuses an image of {shape} px; export it with dynamic shapes.") from error
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether ``path`` is an archive with TorchScript code."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
-
-
-def _torchscript(path: Path) -> Any:
-    if not is_torchscript(path):
-        raise CheckpointError(f"{path.name} is not a TorchScript archive.")
-    with zipfile.ZipFile(path) as archive:
-        code = [archive.read(n).decode("utf-8", "replace") for n in archive.namelist() if "/code/" in n and n.endswith(".py")]
-    if any(REACHES_OUT.search(text) for text in code):
-        raise CheckpointError(f"{path.name} holds code that reads or writes files; a denoiser needs none, so it is refused.")
-    return _loaded(lambda: torch.jit.load(str(path), map_location="cpu"), path)  # type: ignore[no-untyped-call]
-
-
-def _exported(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path.name} is damaged or not an exported program; export it again.")
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if not PARTS.fullmatch(name):
-                raise CheckpointError(f"{path.name} holds {name.rpartition('/')[2]!r}, which a plain exported program does not; refused.")
-            if name.endswith(".json"):
-                _check_json(json.loads(archive.read(name)), path)
-            if name.endswith(".pt"):
-                with archive.open(name) as inputs:
-                    foreign_inputs(inputs.read(), path)
-    return _loaded(lambda: torch.export.load(path).module(), path)
-
-
-def foreign_inputs(content: bytes, path: Path) -> None:
-    """Refuse sample inputs that are more than tensors: the loader would fall back to unpickling them."""
-    import io
-
-    try:
-        torch.load(io.BytesIO(content), weights_only=True)
-    except Exception as error:  # whatever a malicious pickle provokes
-        raise CheckpointError(f"{path.name} holds sample inputs that could run code when opened; export it with plain tensors.") from error
-
-
-def _check_json(value: Any, path: Path) -> None:
-    if isinstance(value, dict):
-        if value.get("use_pickle") or not EXPRESSION.fullmatch(str(value.get("expr_str", ""))):
-            raise CheckpointError(f"{path.name} holds parts that could run code when opened; export it from plain layers.")
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            _check_json(part, path)
-
-
-def _loaded(load: Any, path: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch deprecates TorchScript; its users' files remain
-        try:
-            return load()
-        except Exception as error:  # whatever a damaged archive provokes
-            raise CheckpointError(f"{path.name} cannot be loaded: {sentence(error)[:200]}") from error

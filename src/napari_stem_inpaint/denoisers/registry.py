@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from ..errors import CheckpointError
-from .cards import SUFFIX, Card, read_card
+from .cards import SUFFIX, Card, read_card, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,10 +85,12 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def known() -> list[Known]:
     """Return every denoiser that has a name."""
-    files = [("installed", installed()), ("yours", users_own())]
-    listed = [Known(name, origin, path, _card_or_none(path)) for origin, found in files for name, path in found.items()]
     from .classical import classical_card
 
+    came_with_it = installed()
+    own = {name: path for name, path in users_own().items() if name not in (*came_with_it, *CLASSICAL_NAMES)}  # those hide a file
+    files = [("installed", came_with_it), ("yours", own)]
+    listed = [Known(name, origin, path, _card_or_none(path)) for origin, found in files for name, path in found.items()]
     return listed + [Known(name, "classical", None, classical_card(name)) for name in CLASSICAL_NAMES]
 
 
@@ -119,7 +121,7 @@ def find_file(name_or_path: str) -> Path:
     if path.suffix or path.exists():
         return path
     names = ", ".join([*installed(), *users_own(), *CLASSICAL_NAMES])
-    raise CheckpointError(f"There is no checkpoint {name_or_path!r}; there are {names}, or give the path of a {SUFFIX} file.")
+    raise CheckpointError(f"There is no checkpoint {name_or_path!r}; there are {names}, or give the path of a file.")
 
 
 def load_denoiser(name_or_path: str, device: torch.device | str = "cpu") -> Prior:
@@ -136,7 +138,8 @@ def load_denoiser(name_or_path: str, device: torch.device | str = "cpu") -> Prio
     if name_or_path in CLASSICAL_NAMES:
         return Classical(name_or_path)
     path = find_file(name_or_path)
-    return load_foreign(path, device) if path.suffix.lower() in FOREIGN_SUFFIXES else load_checkpoint(path, device)
+    foreign = path.suffix.lower() in FOREIGN_SUFFIXES or "card" not in read_metadata(path)
+    return load_foreign(path, device) if foreign else load_checkpoint(path, device)
 
 
 def add(file: Path, nickname: str = "", replace: bool = False) -> Path:
@@ -151,12 +154,14 @@ def add(file: Path, nickname: str = "", replace: bool = False) -> Path:
     """
     from .checkpoint import Denoiser, save_checkpoint
 
+    file = file.expanduser()
     name = nickname or file.stem
     if not NICKNAME.fullmatch(name):
         raise CheckpointError(f"A nickname consists of letters, digits, - and _, but {name!r} was given; choose one with --name.")
     if name in (*installed(), *CLASSICAL_NAMES) or (name in users_own() and not replace):
         raise CheckpointError(f"There is a checkpoint {name!r} already; choose another name with --name, or --replace one of your own.")
-    denoiser: Any = load_denoiser(str(file.expanduser()))
+    denoiser: Any = load_denoiser(str(file))
+    _try(denoiser, file)
     folder = user_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,11 +172,20 @@ def add(file: Path, nickname: str = "", replace: bool = False) -> Path:
         target = folder / f"{name}{SUFFIX}"
         save_checkpoint(target, denoiser.network.state_dict(), denoiser.card.model_copy(update={"name": name}))
     else:
-        target = folder / f"{name}{PROGRAMS[1] if file.suffix == PROGRAMS[1] else PROGRAMS[0]}"
+        target = folder / f"{name}{PROGRAMS[1] if file.suffix.lower() == PROGRAMS[1] else PROGRAMS[0]}"
         _copy(file, target)
     if before and before != target:
         before.unlink()
     return target
+
+
+def _try(denoiser: Prior, file: Path) -> None:
+    """Use it once."""
+    import torch
+
+    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    if not torch.isfinite(denoiser(image, 0.1)).all():
+        raise CheckpointError(f"What {file.name} makes of an image holds NaN or infinity; use another checkpoint.")
 
 
 def _copy(file: Path, target: Path) -> None:

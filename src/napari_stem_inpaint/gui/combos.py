@@ -146,12 +146,13 @@ class CheckpointChoice(ComboBox):
         if value not in (FROM_FILE, *self._first, *self._files, *(one.name for one in self._known)):
             self._files.append(value)
             self.choices = self._labelled()
+            self._explain()
         ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
 
     def refresh(self) -> None:
         """Look again what there is."""
         now = known()
-        if [one.name for one in now] != [one.name for one in self._known]:
+        if now != self._known:
             value, self._known = self.value, now
             with self.changed.blocked():
                 self.choices = self._labelled()
