@@ -25,7 +25,7 @@ from napari_stem_inpaint.training import train, validation_frames
 
 PAGE = Path(__file__).parents[1] / "docs" / "denoisers.md"
 SIGMAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 5e-1)
-SHIPPED = ["stem-tiny", "stem-base", "stem-half"]
+SHIPPED = ["stem-tiny", "stem-base", "stem-naf"]
 CLASSICAL = ["bm3d", "nlm", "tv", "wavelet"]
 MINUTES = 20.0
 

@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from napari_stem_inpaint.denoisers.cards import Card, read_card
 from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, save_checkpoint
-from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, build_network
+from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, NAFUNet, build_network
 from napari_stem_inpaint.denoisers.registry import installed, load_denoiser
 from napari_stem_inpaint.errors import CheckpointError
 
 TINY = {"channels": (4, 8), "blocks": 1, "contrasts": 2}
 
 
-def network(**config) -> DRUNet:
+def network(kind=DRUNet) -> nn.Module:
     torch.manual_seed(0)
-    net = DRUNet(**TINY, **config)
+    net = kind(**TINY)
     torch.nn.init.normal_(net.tail.weight, std=0.1)  # it starts at zero, which would hide faults
     return net
 
@@ -45,15 +46,16 @@ def checkpoint(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("shuffle", [1, 2])
+@pytest.mark.parametrize("kind", [DRUNet, NAFUNet])
 @pytest.mark.parametrize("shape", [(64, 64), (33, 47), (5, 9), (1, 20), (1, 1)])
-def test_any_shape_comes_back_in_its_shape(shape, shuffle):
+def test_any_shape_comes_back_in_its_shape(shape, kind):
     x = torch.rand(2, 1, *shape)
-    assert network(shuffle=shuffle)(x, torch.full((2,), 0.1)).shape == x.shape
+    assert network(kind)(x, torch.full((2,), 0.1)).shape == x.shape
 
 
-def test_the_denoiser_becomes_the_identity_as_sigma_vanishes():
-    x, net = torch.rand(1, 1, 32, 32), network()
+@pytest.mark.parametrize("kind", [DRUNet, NAFUNet])
+def test_the_denoiser_becomes_the_identity_as_sigma_vanishes(kind):
+    x, net = torch.rand(1, 1, 32, 32), network(kind)
     with torch.no_grad():
         for sigma in (1e-2, 1e-4, 1e-6):
             change = float((net(x, torch.tensor([sigma])) - x).abs().max())
@@ -67,7 +69,7 @@ def test_its_highpass_sees_no_constant():
     assert torch.allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("drunet-tiny", 1), ("drunet-base", 4), ("half-drunet", 4)])
+@pytest.mark.parametrize(("name", "millions"), [("drunet-tiny", 1), ("drunet-base", 4), ("naf-unet", 0.75)])
 def test_sizes(name, millions):
     assert sum(p.numel() for p in build_network(*NETWORKS[name]).parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
 

@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
 
     sub = command("checkpoints", _checkpoints, "list the checkpoints; describe, add or remove one")
-    sub.add_argument("words", nargs="*", metavar="show NAME | add FILE | remove NAME", help="nothing lists them; a name or file describes one")
+    sub.add_argument("words", nargs="*", metavar="show NAME | add FILE | remove NAME", help="nothing lists them; a name describes one")
     sub.add_argument("--name", default="", metavar="NAME", help="add: the nickname to add it under [that of the file]")
     sub.add_argument("--replace", action="store_true", help="add: replace your checkpoint of that name")
 

@@ -198,8 +198,8 @@ class ReconstructionParams(Params):
 class TrainingParams(Params):
     """How a denoiser is trained on simulated frames."""
 
-    network: Literal["drunet-tiny", "drunet-base", "half-drunet"] = _field(
-        "drunet-tiny", "Network: drunet-tiny and drunet-base have 1 and 4 million weights; half-drunet computes at half resolution."
+    network: Literal["drunet-tiny", "drunet-base", "naf-unet"] = _field(
+        "drunet-tiny", "Network: drunet-tiny and drunet-base have 1 and 4 million weights; naf-unet has 0.8 million, at half resolution."
     )
     start_from: str = _field("", "Checkpoint to train further, in place of a new network.")
     frames: str = _field("", "File or folder of your own frames to learn from as well; noisy ones are recorrupted.")

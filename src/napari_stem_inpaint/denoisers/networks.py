@@ -30,12 +30,77 @@ class _Residual(nn.Module):
         return x + change
 
 
-class DRUNet(nn.Module):
-    """Bias-free residual U-Net (DRUNet; Zhang et al. 2021, arXiv 2008.13751) with sigma-scaled output.
+class _Gated(nn.Module):
+    """Two products of features in place of an activation (Chen et al. 2022, arXiv 2204.04676), without its channel attention."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.norm = nn.LayerNorm(channels, bias=False)
+        self.widen = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.narrow = nn.Conv2d(channels, channels, 1, bias=False)
+        nn.init.normal_(self.narrow.weight, std=0.02 / math.sqrt(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(self.spread(x).movedim(1, -1)).movedim(-1, 1)
+        a, b = self.widen(h).chunk(2, 1)
+        change: torch.Tensor = self.narrow(a * b)
+        return x + change
+
+
+class _UNet(nn.Module):
+    """Bias-free residual U-Net with sigma-scaled input and output.
 
     ``D(x, sigma) = x - sigma · F(x - ½, asinh(H x / sigma), log sigma)``: H is a learned set of high-pass filters (their
     kernels sum to zero), so that noise far below the image's contrast still reaches the network at unit size, and the error
     left at small sigma is bounded by sigma, not by a floor of the network.
+    """
+
+    block: type[nn.Module]
+
+    def __init__(self, channels: tuple[int, ...], blocks: int, contrasts: int, fine: int, finest_stride: int) -> None:
+        super().__init__()
+        pairs = list(pairwise(channels))
+        self.stride = finest_stride << len(pairs)  # sides of the padded image are multiples of this, px
+        self.contrast = nn.Parameter(torch.randn(contrasts, 1, FILTER_PX, FILTER_PX) / FILTER_PX)
+        self.head = nn.Conv2d(2 + contrasts, fine, 3, padding=1, bias=False)
+        self.down = nn.ModuleList(
+            nn.Sequential(*(self.block(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
+        )
+        self.body = nn.Sequential(*(self.block(channels[-1]) for _ in range(blocks)))
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(self.block(a) for _ in range(blocks)))
+            for a, b in reversed(pairs)
+        )
+        self.tail = nn.Conv2d(fine, 1, 3, padding=1, bias=False)
+        nn.init.zeros_(self.tail.weight)
+
+    def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[-2:]
+        x = _pad_to_multiple(image, self.stride)  # (B, 1, Y', X')
+        s = sigma.view(-1, 1, 1, 1)
+        with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
+            kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
+            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)
+        level = (torch.log10(s) / 2 + 1).expand_as(x)
+        entered = self.head(torch.cat([x - 0.5, level, contrast], 1).contiguous(memory_format=torch.channels_last))
+        restored: torch.Tensor = x - s * self.tail(self.inside(entered))
+        return restored[..., :height, :width]
+
+    def inside(self, h: torch.Tensor) -> torch.Tensor:
+        """Pass features (B, C, Y, X) down and up all scales."""
+        skips = []
+        for layer in self.down:
+            skips.append(h)
+            h = layer(h)
+        h = self.body(h)
+        for layer, skip in zip(self.up, reversed(skips), strict=True):
+            h = layer(h) + skip
+        return h
+
+
+class DRUNet(_UNet):
+    """DRUNet (Zhang et al. 2021, arXiv 2008.13751).
 
     Parameters
     ----------
@@ -45,56 +110,42 @@ class DRUNet(nn.Module):
         Residual blocks per scale and direction.
     contrasts
         Number of high-pass filters.
-    shuffle
-        Side of the squares of pixels that become channels at the entrance, and pixels again at the exit (Shi et al. 2016,
-        arXiv 1609.05158): with 2, everything between is computed at half resolution, in a quarter of the time.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16, shuffle: int = 1) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts, "shuffle": shuffle}
-        self.shuffle = shuffle
-        pairs = list(pairwise(channels))
-        side = FILTER_PX + shuffle - 1
-        self.contrast = nn.Parameter(torch.randn(contrasts, 1, side, side) / side)
-        self.head = nn.Conv2d(shuffle**2 + 1 + contrasts, channels[0], 3, padding=1, bias=False)
-        self.down = nn.ModuleList(
-            nn.Sequential(*(_Residual(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
-        )
-        self.body = nn.Sequential(*(_Residual(channels[-1]) for _ in range(blocks)))
-        self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *(_Residual(a) for _ in range(blocks)))
-            for a, b in reversed(pairs)
-        )
-        self.tail = nn.Conv2d(channels[0], shuffle**2, 3, padding=1, bias=False)
-        nn.init.zeros_(self.tail.weight)
+    block = _Residual
 
-    @property
-    def stride(self) -> int:
-        """Sides of the padded image are multiples of this, px."""
-        return self.shuffle << len(self.down)
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16) -> None:
+        super().__init__(channels, blocks, contrasts, fine=channels[0], finest_stride=1)
+        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
 
-    def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        height, width = image.shape[-2:]
-        x = _pad_to_multiple(image, self.stride)  # (B, 1, Y', X')
-        s = sigma.view(-1, 1, 1, 1)
-        with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
-            kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
-            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels, stride=self.shuffle) / s)
-        level = (torch.log10(s) / 2 + 1).expand(-1, 1, *contrast.shape[-2:])
-        h = self.head(
-            torch.cat([F.pixel_unshuffle(x - 0.5, self.shuffle), level, contrast], 1).contiguous(memory_format=torch.channels_last)
-        )
-        skips = []
-        for layer in self.down:
-            skips.append(h)
-            h = layer(h)
-        h = self.body(h)
-        for layer, skip in zip(self.up, reversed(skips), strict=True):
-            h = layer(h) + skip
-        noise = F.pixel_shuffle(self.tail(h), self.shuffle)
-        restored: torch.Tensor = x - s * noise
-        return restored[..., :height, :width]
+
+class NAFUNet(_UNet):
+    """U-Net of gated blocks that starts at half resolution; few channels at full resolution go past it.
+
+    Parameters
+    ----------
+    channels
+        Feature channels of the scales, from half resolution on.
+    blocks
+        Gated blocks per scale and direction.
+    contrasts
+        Number of high-pass filters.
+    fine
+        Feature channels at full resolution.
+    """
+
+    block = _Gated
+
+    def __init__(self, channels: tuple[int, ...] = (48, 96, 192), blocks: int = 3, contrasts: int = 16, fine: int = 16) -> None:
+        super().__init__(channels, blocks, contrasts, fine, finest_stride=2)
+        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts, "fine": fine}
+        self.coarser = nn.Conv2d(fine, channels[0], 2, stride=2, bias=False)
+        self.finer = nn.ConvTranspose2d(channels[0], fine, 2, stride=2, bias=False)
+        self.last = _Residual(fine)
+
+    def inside(self, h: torch.Tensor) -> torch.Tensor:
+        restored: torch.Tensor = self.last(self.finer(super().inside(self.coarser(h))) + h)
+        return restored
 
 
 def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
@@ -111,12 +162,16 @@ def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
     return x
 
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"drunet": DRUNet, **{name: kind for name, (kind, _) in FOREIGN.items()}}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "drunet": DRUNet,
+    "naf-unet": NAFUNet,
+    **{name: kind for name, (kind, _) in FOREIGN.items()},
+}
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "drunet-tiny": ("drunet", {"channels": (16, 32, 64, 128)}),
     "drunet-base": ("drunet", {"channels": (32, 64, 128, 256)}),
-    "half-drunet": ("drunet", {"channels": (64, 128, 256), "contrasts": 32, "shuffle": 2}),
+    "naf-unet": ("naf-unet", {}),
 }
 
 
