@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import blur, identity, measurement, sre
+from hypothesis import given
+from hypothesis import strategies as st
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint import reconstruction
@@ -125,6 +127,34 @@ def test_options_are_obeyed():
 
     run(m, record, sigma_start=0.1, sigma_end=0.001, iterations=5, equivariant=False, data_step="replace")
     assert strengths[:5] == pytest.approx(np.geomspace(0.1, 0.001, 5))
+
+
+def test_where_there_is_noise_both_data_steps_are_tried():
+    """The kriged one down to the noise, the other from the noise to a tenth of it; it is counted beforehand."""
+    _, m = measurement(dose=100)
+    strengths = []
+
+    def record(image, sigma):
+        strengths.append(sigma)
+        return image
+
+    iterates = run(m, record, iterations=5, equivariant=False)
+    noise = strengths[4]
+    assert strengths[:10] == pytest.approx([*np.geomspace(0.2, noise, 5), *np.geomspace(noise, noise / 10, 5)])
+    assert len({it.total for it in iterates}) == 1
+
+
+@given(noise=st.floats(0.01, 0.5), seed=st.integers(0, 99))
+def test_beyond_the_noise_counts(noise, seed):
+    """The truth beats an error of half the noise; an error of the same size in another place does not; twice a margin is no gain."""
+    rng = np.random.default_rng(seed)
+    truth, one, other = (torch.as_tensor(a) for a in (np.zeros((64, 64)), *(0.5 * noise * rng.standard_normal((2, 64, 64)))))
+    where = torch.ones_like(truth)
+    problem = reconstruction._Problem(torch.as_tensor(noise * rng.standard_normal((64, 64))), where, 0.0, 1.0)
+    assert problem.beats(truth, one, where, noise, 0.1)
+    assert not problem.beats(one, truth, where, noise, 0.1)
+    assert not problem.beats(other, one, where, noise, 0.5)
+    assert not problem.beats(one, one, where, noise, 0.0)
 
 
 def test_the_recipe_names_what_it_took():

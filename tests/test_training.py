@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stem_inpaint import training, training_data
+from napari_stem_inpaint import cli, training, training_data
 from napari_stem_inpaint.denoisers.cards import read_card
 from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, read_tensors
 from napari_stem_inpaint.errors import InputError, SolverError
@@ -47,9 +47,11 @@ def test_it_learns(tmp_path):
 
 
 def test_the_card_says_how_and_loads(tmp_path):
-    list(training.train(TrainingParams(**SHORT), tmp_path / "mine.safetensors", "stem-inpaint train --steps 6"))
+    list(training.train(TrainingParams(**SHORT), tmp_path / "mine.safetensors"))
     card = read_card(tmp_path / "mine.safetensors")
-    assert card.training_command == "stem-inpaint train --steps 6"
+    words = card.training_command.split()
+    assert words[:2] + words[-2:] == ["stem-inpaint", "train", "--out", "mine.safetensors"]
+    assert cli.collect(cli._parser().parse_args(words[1:]), TrainingParams) == TrainingParams(**SHORT)
     assert card.training["steps_done"] == 6
     assert list(card.psnr_gain_db) == [f"{s:g}" for s in training.VALIDATION_SIGMAS]
     assert load_checkpoint(tmp_path / "mine.safetensors").card == card

@@ -13,6 +13,7 @@ from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
 from .params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 from .simulation.presets import PRESETS, Preset
+from .training_presets import PRESETS as TRAININGS
 
 P = TypeVar("P", bound=Params)
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -78,7 +79,7 @@ def _preset(options: argparse.Namespace) -> Preset:
 
 
 def _slug(name: str) -> str:
-    return name.lower().replace(",", "").replace(" ", "-")
+    return name.partition(":")[0].lower().replace(",", "").replace(" ", "-")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions, to score the unmeasured part alone")
 
     sub = command("train", _train, "train a denoiser on simulated frames; the same command again resumes", TrainingParams)
+    trainings = [_slug(name) for name in TRAININGS]
+    sub.add_argument("--preset", choices=trainings, metavar="NAME", help=f"start from a ready-made training: {', '.join(trainings)}")
     sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
 
     sub = command("checkpoints", _checkpoints, "list the checkpoints; describe, add or remove one")
@@ -260,21 +263,16 @@ def _print_scores(scores: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    import shlex
-
     from tqdm import tqdm
 
-    params = collect(options, TrainingParams)
+    params = collect(options, TrainingParams, {_slug(name): training for name, training in TRAININGS.items()}.get(options.preset))
 
     from .denoisers.cards import read_card
     from .training import train
 
-    given = params.model_dump(exclude_defaults=True)
-    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
-    command = shlex.join(["stem-inpaint", "train", *flags, "--out", options.out.name])
     smooth = 0.0
     with tqdm(total=100, disable=None, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
-        steps = train(params, options.out, command)
+        steps = train(params, options.out)
         try:
             for n, step in enumerate(steps):
                 smooth = step.loss if n == 0 else 0.99 * smooth + 0.01 * step.loss

@@ -181,8 +181,8 @@ class ReconstructionParams(Params):
     checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")
     start: Literal["auto", "gp", "irls"] = _field("auto", "First image; auto takes the one that predicts withheld measurements better.")
     iterations: int = _field(24, "Plug-and-Play steps at most; fewer are kept where withheld measurements say so.", "", ge=1, le=1000)
-    data_step: Literal["krige", "replace"] = _field(
-        "krige", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel."
+    data_step: Literal["auto", "krige", "replace"] = _field(
+        "auto", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel; auto: tries both where there is noise."
     )
     equivariant: bool = _field(True, "Denoise randomly turned, mirrored and shifted copies, so that no direction is preferred.")
     sigma_start: float = _field(0.2, "First denoising strength, relative to the intensity range.", "", ge=5e-5, le=0.5)

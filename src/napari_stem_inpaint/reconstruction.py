@@ -41,8 +41,9 @@ ROUGH_STEPS, FINE_STEPS = 100, 300
 REWEIGHTINGS = 6
 LAST_STEPS = 8  # repeated when the withheld measurements are back
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
-GAIN = 0.995  # a later image must predict the withheld part better by this factor
-CAUTION = 0.95  # and the denoised one by this: with all measurements back, the start gains more than it does
+GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
+CAUTION = 0.1  # and the denoised one by this: with all measurements back, the start gains more than it does
+LOWEST = 0.1  # last denoising strength, relative to the noise, where each measurement corrects its own pixel only
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
 
@@ -55,6 +56,13 @@ class _Problem:
     mask: torch.Tensor
     low: float
     span: float
+
+    def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float) -> bool:
+        """Whether ``new`` predicts the positions ``where`` better: by a share of the error beyond the noise, and a standard error."""
+        count = where.sum()
+        squares = [float(((image - self.y) * where).square().sum() / count) for image in (old, new)]
+        uncertain = 2 * noise * float((((new - old) * where).square().sum() / count).sqrt() / count.sqrt())
+        return squares[0] - squares[1] > share * max(0.0, squares[0] - noise**2) + uncertain
 
     def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
         """RMS difference to the measurement at the positions ``where``."""
@@ -200,7 +208,13 @@ class _Run:
             self.prior = load_denoiser(params.checkpoint, self.device)
             self.prior.on_every_layer(tick)
             self.denoiser = self.prior
-        self.total = {"hqs": REWEIGHTINGS + 2 + params.iterations + LAST_STEPS, "irls": REWEIGHTINGS + 2}.get(params.solver, 1)
+        self.noisy = params.noise == "estimate" or (params.noise == "auto" and measurement.noise != "none")
+        tried = (
+            ("krige", "replace") if self.noisy else ("krige",)
+        )  # simulated noise asks for the one, most experimental frames for the other
+        self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
+        trials = len(self.data_steps) * params.iterations
+        self.total = {"hqs": REWEIGHTINGS + 2 + trials + LAST_STEPS, "irls": REWEIGHTINGS + 2}.get(params.solver, 1)
         self.remarks: tuple[str, ...] = ()
 
     def iterates(self) -> Iterator[Iterate]:
@@ -240,43 +254,47 @@ class _Run:
             yield self._iterate(image, self.total, error, name)
             return
         yield self._iterate(image, REWEIGHTINGS + 2, error, name)
-        sigmas = self._sigmas(prior)
-        keep, trial, errors = yield from self._trial(start, error, visible, withheld, prior, sigmas)
-        if not keep:
+        found = yield from self._trial(start, visible, withheld, prior)
+        if found is None:
             note = f"{name}; kept, because denoising did not predict withheld measurements better"
             yield self._iterate(image, self.total, error, note)
             return
-        last = sigmas[max(0, keep - LAST_STEPS) : keep]
-        for k, u in enumerate(self._steps(trial, problem.mask, prior, last), 1):
-            stage = "denoising with all measurements" if k < len(last) else f"{name}; {keep} denoising step{'s' * (keep > 1)}"
-            yield self._iterate(u, self.total - len(last) + k, errors[keep], stage)
+        data_step, keep, trial = found
+        last = self._sigmas(data_step, prior)[max(0, keep - LAST_STEPS) : keep]
+        done = f"{name}; {keep} denoising step{'s' * (keep > 1)} ({data_step})"
+        for k, u in enumerate(self._steps(data_step, trial, problem.mask, prior, last), 1):
+            stage = "denoising with all measurements" if k < len(last) else done
+            yield self._iterate(u, self.total - len(last) + k, problem.rms(trial, withheld), stage)
 
     def _choose_start(
         self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior
     ) -> Generator[Iterate, None, tuple[int, torch.Tensor, float]]:
         """Return how many re-weightings predict the withheld part best, their image and its error."""
-        forced = self.params.start == "irls"
-        rounds, start, least = 0, self.problem.y, float("inf")
+        problem, forced = self.problem, self.params.start == "irls"
+        rounds, start = 0, problem.y
         for k, image in enumerate(self._starts(visible, prior)):
-            error = self.problem.rms(image, withheld)
-            yield self._iterate(image, 1 + k, error, "choosing the start")
-            if error < least * (GAIN if k else 1) or (forced and k == 1):
-                rounds, start, least = k, image, error
+            yield self._iterate(image, 1 + k, problem.rms(image, withheld), "choosing the start")
+            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN):
+                rounds, start = k, image
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
                 break
-        return rounds, start, least
+        return rounds, start, problem.rms(start, withheld)
 
     def _trial(
-        self, start: torch.Tensor, error: float, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, sigmas: list[float]
-    ) -> Generator[Iterate, None, tuple[int, torch.Tensor, list[float]]]:
-        """Return how many denoising steps predict the withheld part best (0: the start does), their image, and every error."""
-        keep, kept, errors = 0, start, [error]
-        for k, u in enumerate(self._steps(start, visible, prior, sigmas), 1):
-            errors.append(self.problem.rms(u, withheld))
-            yield self._iterate(u, REWEIGHTINGS + 2 + k, errors[-1], "trial with withheld measurements")
-            if errors[-1] < errors[keep] * (GAIN if keep else CAUTION):
-                keep, kept = k, u
-        return keep, kept, errors
+        self, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior
+    ) -> Generator[Iterate, None, tuple[str, int, torch.Tensor] | None]:
+        """Return the data step and the number of denoising steps that predict the withheld part best, and their image.
+
+        None: the start predicts it better.
+        """
+        best, index, found = start, REWEIGHTINGS + 2, None
+        for data_step in self.data_steps:
+            for k, u in enumerate(self._steps(data_step, start, visible, prior, self._sigmas(data_step, prior)), 1):
+                index += 1
+                yield self._iterate(u, index, self.problem.rms(u, withheld), "trial with withheld measurements")
+                if self.problem.beats(u, best, withheld, prior.sigma, GAIN if found else CAUTION):
+                    best, found = u, (data_step, k, u)
+        return found
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
         out = self.problem.unscale(image)
@@ -294,17 +312,16 @@ class _Run:
             image = gaussian_process(y, seen, width, noise, ROUGH_STEPS, self.tick)
             return float((((image - y) * hidden).square().sum() / hidden.sum()).sqrt())
 
-        noisy = self.params.noise == "estimate" or (self.params.noise == "auto" and self.measurement.noise != "none")
-        noise = 0.1 if noisy else EXACT
+        noise = 0.1 if self.noisy else EXACT
         width = min(WIDTHS, key=lambda w: error(float(w), noise))
-        if noisy:
+        if self.noisy:
             noise = min(NOISES, key=lambda n: error(float(width), n))
             width = min(WIDTHS, key=lambda w: error(float(w), noise))
         else:
             ratio = (WIDTHS[1] / WIDTHS[0]) ** 0.5
             width = min((width / ratio, width, width * ratio), key=lambda w: error(float(w), noise))
         measured = self.problem.y[self.problem.mask > 0]
-        sigma = float(measured.std()) * noise / (1 + noise**2) ** 0.5 if noisy else 0.0
+        sigma = min(float(measured.std()) * noise / (1 + noise**2) ** 0.5, error(width, noise)) if self.noisy else 0.0
         return _Prior(float(width), noise, sigma)
 
     def _starts(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
@@ -314,21 +331,25 @@ class _Run:
     def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
         return next(islice(self._starts(mask, prior), rounds, None))
 
-    def _steps(self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
+    def _steps(self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
         assert self.denoiser is not None
         denoise: DenoiseFunction = self.denoiser
         if self.params.equivariant:
             denoise = equivariant(denoise, np.random.default_rng([self.params.seed, 1]))
-        if self.params.data_step == "krige":
-            data_step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
+        if data_step == "krige":
+            step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
         else:
-            data_step = replace_step(self.problem.y, mask, prior.sigma)
-        return (u for _, u in hqs(start, denoise, data_step, sigmas))
+            step = replace_step(self.problem.y, mask, prior.sigma)
+        return (u for _, u in hqs(start, denoise, step, sigmas))
 
-    def _sigmas(self, prior: _Prior) -> list[float]:
-        """Return the strengths, log-spaced."""
-        last = min(max(self.params.sigma_end, prior.sigma), 0.5)
-        return np.geomspace(max(self.params.sigma_start, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
+    def _sigmas(self, data_step: str, prior: _Prior) -> list[float]:
+        """Return the strengths, log-spaced; those of a noisy frame's own pixels are weak, and the noise is averaged over the steps."""
+        if data_step == "replace" and prior.sigma:
+            first, last = prior.sigma, LOWEST * prior.sigma
+        else:
+            last = min(max(self.params.sigma_end, prior.sigma), 0.5)
+            first = max(self.params.sigma_start, last)
+        return np.geomspace(first, last, self.params.iterations).tolist()  # type: ignore[no-any-return]
 
 
 def _scale(measurement: Measurement, device: torch.device) -> _Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ class _State:
         self.optimiser.restore(tensors, self.step)
 
 
-def train(params: TrainingParams, out: Path, command: str = "") -> Generator[TrainingStep, None, None]:
+def train(params: TrainingParams, out: Path) -> Generator[TrainingStep, None, None]:
     """Train, yielding every step; write the checkpoint to ``out`` and what a resume needs beside it.
 
     Called again with the same parameters and ``out``, it goes on where it stopped. Whenever the generator is closed or
@@ -108,14 +109,21 @@ def train(params: TrainingParams, out: Path, command: str = "") -> Generator[Tra
     out = Path(out)
     if out.suffix != SUFFIX or not out.parent.is_dir():
         raise InputError(f"The checkpoint must be a {SUFFIX} file in a folder that exists, but {out} was asked for.")
-    yield from _Training(params, out, command).steps()
+    yield from _Training(params, out).steps()
+
+
+def _command(params: TrainingParams, out: Path) -> str:
+    """Return the command line that trains the same."""
+    given = params.model_dump(exclude_defaults=True)
+    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
+    return shlex.join(["stem-inpaint", "train", *flags, "--out", out.name])
 
 
 class _Training:
     """One training: what stays the same from its first step to its last."""
 
-    def __init__(self, params: TrainingParams, out: Path, command: str) -> None:
-        self.params, self.out, self.command = params, out, command
+    def __init__(self, params: TrainingParams, out: Path) -> None:
+        self.params, self.out = params, out
         self.device = pick_device(params.device)
         self.half = params.precision == "bfloat16" or (params.precision == "auto" and has_bfloat16(self.device))
         self.frames: list[TrainingFrame] = training_frames(params.frames, params.patch_px) if params.frames else []
@@ -263,7 +271,7 @@ class _Training:
             config=self.config,
             sigma_range=(p.sigma_min, p.sigma_max),
             pixel_size_range_nm=(0.008, 0.045),
-            training_command=self.command,
+            training_command=_command(self.params, self.out),
             training_data=data + ".",
             training={**p.model_dump(mode="json"), "steps_done": state.step, "elapsed_s": round(state.elapsed_s, 1)},
             psnr_gain_db=dict(gains),

@@ -377,19 +377,19 @@ def test_every_preset_fills_the_form_and_keeps_the_frames(widget: TrainWidget, q
         assert widget.form.values() == preset.model_copy(update={"frames": "/my/frames", "device": "cpu"})
         assert widget.preset.currentText() == name
     widget.form.controls["minutes"].value = 7.0
-    assert widget.preset.currentText() == "Changed: Try it (5 minutes)"
+    assert widget.preset.currentText() == "Changed: Try it: 5 minutes"
 
 
 def test_presets_are_what_they_say() -> None:
     assert [p.minutes for p in PRESETS.values()] == [5, 60, 600, 20]
     for preset in PRESETS.values():
         assert all(getattr(preset, name) == TrainingParams.model_fields[name].default for name in OWN)
-    fine = PRESETS["Fine-tune on my frames (20 minutes)"]
+    fine = PRESETS["Fine-tune: 20 minutes, on my frames"]
     assert load_denoiser(fine.start_from).card.name == fine.start_from
 
 
 def test_fine_tuning_asks_for_frames(widget: TrainWidget) -> None:
-    widget.preset.chosen.emit(PRESETS["Fine-tune on my frames (20 minutes)"])
+    widget.preset.chosen.emit(PRESETS["Fine-tune: 20 minutes, on my frames"])
     assert "give a few of them" in widget.hint.text()
     assert widget.run_button.isEnabled()
     widget.form.controls["frames"].value = "/my/frames"

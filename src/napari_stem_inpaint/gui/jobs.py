@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import shlex
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -211,7 +210,7 @@ def training(
         return Trained(out, last, True)
     yield "Making the first training images…"
     try:
-        with _gpu_freed(), _collections_shortened(), closing(train(params, out, command(params, out))) as steps:
+        with _gpu_freed(), _collections_shortened(), closing(train(params, out)) as steps:
             for last in steps:
                 yield (last,)
                 tick()
@@ -220,13 +219,6 @@ def training(
     except MemoryError as error:
         raise SolverError("Not enough memory to train like this: lower batch or patch, or choose a smaller network.") from error
     return Trained(out, last, False)
-
-
-def command(params: TrainingParams, out: Path) -> str:
-    """Return the command that trains the same without a window."""
-    given = params.model_dump(exclude_defaults=True)
-    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
-    return shlex.join(["stem-inpaint", "train", *flags, "--out", out.name])
 
 
 @dataclass(frozen=True)
