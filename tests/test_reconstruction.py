@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint import reconstruction
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
+from napari_stem_inpaint.params import SolverName
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
     np.testing.assert_array_equal(iterates[-1].image, start.image)
 
 
-@pytest.mark.parametrize("solver", ["hqs", "gp", "irls", "cubic"])
+@pytest.mark.parametrize("solver", get_args(SolverName))
 def test_every_solver_streams_in_order_and_ends_at_its_total(solver):
     _, m = measurement()
     iterates = run(m, identity, solver=solver)

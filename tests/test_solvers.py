@@ -5,9 +5,10 @@ import pytest
 import torch
 from helpers import blur, identity
 
+from napari_stem_inpaint.params import PLUG_AND_PLAY
 from napari_stem_inpaint.solvers.classical import cubic
 from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform
-from napari_stem_inpaint.solvers.pnp import WEIGHT, hqs, krige_step, replace_step
+from napari_stem_inpaint.solvers.pnp import SOLVERS, WEIGHT, hqs, krige_step, replace_step
 from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige
 
 
@@ -148,3 +149,35 @@ def test_cubic_interpolates_and_survives_lines_and_full_masks():
     line = np.zeros_like(mask)
     line[4] = True
     assert np.isfinite(cubic(image * line, line)).all()
+
+
+def few_waves(image: torch.Tensor, _: float) -> torch.Tensor:
+    """The projection onto slow waves: the denoiser of images that consist of them."""
+    spectrum = torch.fft.fft2(image)
+    y, x = (torch.fft.fftfreq(n).abs() * n < 2 for n in image.shape[-2:])
+    return torch.fft.ifft2(spectrum * (y[:, None] & x)).real
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_finds_the_one_image_that_agrees_with_data_and_denoiser(solver):
+    rng = np.random.default_rng(0)
+    truth = few_waves(torch.as_tensor(rng.standard_normal((24, 20))), 0)
+    mask = torch.as_tensor((rng.random((24, 20)) < 0.4).astype(float))
+    step = replace_step(truth * mask, mask, 0.0)
+    *_, (x, u) = SOLVERS[solver](torch.zeros_like(truth), few_waves, step, [0.1] * 200)
+    for image in (x, u):
+        torch.testing.assert_close(image, truth, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_no_solver_moves_away_from_its_answer(solver):
+    truth = few_waves(torch.as_tensor(np.random.default_rng(1).standard_normal((24, 20))), 0)
+    mask = torch.ones_like(truth)
+    mask[:, ::2] = 0
+    for x, u in SOLVERS[solver](truth, few_waves, replace_step(truth * mask, mask, 0.01), np.geomspace(0.2, 1e-4, 50)):
+        torch.testing.assert_close(x, truth, atol=1e-5, rtol=0)
+        torch.testing.assert_close(u, truth, atol=1e-5, rtol=0)
+
+
+def test_all_of_them_can_be_chosen():
+    assert tuple(SOLVERS) == PLUG_AND_PLAY

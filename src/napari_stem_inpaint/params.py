@@ -20,7 +20,8 @@ PatternName = Literal[
     "random", "line-hop", "jittered-grid", "blue-noise", "interleaved-rows", "random-rows", "grid",
     "spiral", "fermat-spiral", "lissajous", "list",
 ]  # fmt: skip
-SolverName = Literal["hqs", "gp", "irls", "cubic"]
+SolverName = Literal["hqs", "pgd", "apgd", "admm", "drs", "red", "gp", "irls", "cubic"]
+PLUG_AND_PLAY: tuple[SolverName, ...] = ("hqs", "pgd", "apgd", "admm", "drs", "red")  # those with a denoiser
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Side = Annotated[int, Field(ge=8, le=8192)]
 Seed: dict[str, Any] = {"ge": 0, "le": 2**31 - 1}
@@ -176,7 +177,9 @@ class ReconstructionParams(Params):
     """How the unmeasured positions are computed."""
 
     solver: SolverName = _field(
-        "hqs", "hqs: Plug-and-Play with the denoiser; gp: Gaussian process; irls: few Fourier coefficients; cubic: interpolation."
+        "hqs",
+        "Plug-and-Play with the denoiser: hqs (half-quadratic splitting), pgd, apgd (gradient descent, accelerated), admm, drs, red; "
+        "gp: Gaussian process; irls: few Fourier coefficients; cubic: interpolation.",
     )
     checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")
     start: Literal["auto", "gp", "irls"] = _field("auto", "First image; auto takes the one that predicts withheld measurements better.")

@@ -26,10 +26,10 @@ from .devices import pick_device
 from .errors import InputError, SolverError, sentence
 from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
 from .metrics import evaluate, sre_db
-from .params import ReconstructionParams
+from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.classical import cubic
 from .solvers.equivariance import DenoiseFunction, equivariant
-from .solvers.pnp import hqs, krige_step, replace_step
+from .solvers.pnp import SOLVERS, krige_step, replace_step
 from .solvers.spectral import Tick, fourier_sparse, gaussian_process
 
 FEWEST = 32  # measured positions below which nothing can be withheld
@@ -174,12 +174,12 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
         "outcome": last.stage,
         "remarks": list(last.remarks),
     }
-    if params.solver == "hqs" and denoiser is None:
+    if params.solver in PLUG_AND_PLAY and denoiser is None:
         if params.checkpoint in CLASSICAL_NAMES:
             made["denoiser"] = f"{params.checkpoint} by {classical_card(params.checkpoint).version}"
         else:
             made["checkpoint_sha256"] = _file_sha256(params.checkpoint)
-    elif params.solver == "hqs":
+    elif params.solver in PLUG_AND_PLAY:
         made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made
 
@@ -204,17 +204,19 @@ class _Run:
         self.problem = _scale(measurement, self.device)
         self.denoiser = denoiser
         self.prior: Prior | None = None
-        if params.solver == "hqs" and denoiser is None:
+        if params.solver in PLUG_AND_PLAY and denoiser is None:
             self.prior = load_denoiser(params.checkpoint, self.device)
             self.prior.on_every_layer(tick)
             self.denoiser = self.prior
         self.noisy = params.noise == "estimate" or (params.noise == "auto" and measurement.noise != "none")
-        tried = (
-            ("krige", "replace") if self.noisy else ("krige",)
-        )  # simulated noise asks for the one, most experimental frames for the other
+        # simulated noise asks for the kriged step, most experimental frames for the other
+        tried = ("krige", "replace") if self.noisy else ("krige",)
         self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
-        trials = len(self.data_steps) * params.iterations
-        self.total = {"hqs": REWEIGHTINGS + 2 + trials + LAST_STEPS, "irls": REWEIGHTINGS + 2}.get(params.solver, 1)
+        self.total = 1
+        if params.solver in (*PLUG_AND_PLAY, "irls"):
+            self.total = REWEIGHTINGS + 2
+        if params.solver in PLUG_AND_PLAY:
+            self.total += len(self.data_steps) * params.iterations + LAST_STEPS
         self.remarks: tuple[str, ...] = ()
 
     def iterates(self) -> Iterator[Iterate]:
@@ -340,7 +342,7 @@ class _Run:
             step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
         else:
             step = replace_step(self.problem.y, mask, prior.sigma)
-        return (u for _, u in hqs(start, denoise, step, sigmas))
+        return (u for _, u in SOLVERS[self.params.solver](start, denoise, step, sigmas))
 
     def _sigmas(self, data_step: str, prior: _Prior) -> list[float]:
         """Return the strengths, log-spaced; those of a noisy frame's own pixels are weak, and the noise is averaged over the steps."""

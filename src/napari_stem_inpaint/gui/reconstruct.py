@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 from ..denoisers.registry import exists
 from ..errors import InputError
 from ..frames import Iterate, Measurement, Reconstruction, as_image
-from ..params import ReconstructionParams
+from ..params import PLUG_AND_PLAY, ReconstructionParams
 from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import ParamsForm, add_row
@@ -119,7 +119,7 @@ class ReconstructWidget(Panel):
             if layer is not None and tuple(layer.data.shape[-2:]) != shape:
                 return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
         controls = self.form.controls
-        if controls["solver"].value == "hqs" and not exists(controls["checkpoint"].value):
+        if controls["solver"].value in PLUG_AND_PLAY and not exists(controls["checkpoint"].value):
             return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another or a file, or a solver other than hqs."
         return ""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from ..params import PLUG_AND_PLAY, AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 
 Rule = Callable[[Any], bool]  # of an object with the model's fields as attributes
 
 ON_SURFACES = {"scene", "shape", "pixel_size_nm", "source_size_nm", "seed"}
 ATOMS_AT_RANDOM = ("rotation_deg", "vacancies", "intensity_scatter", "displacement_nm", "dopants")
-PLUG_AND_PLAY = ("checkpoint", "iterations", "data_step", "equivariant", "sigma_start", "sigma_end")
+OF_THE_DENOISING = ("checkpoint", "iterations", "data_step", "equivariant", "sigma_start", "sigma_end")
 RANDOM_PATTERNS = ("random", "line-hop", "jittered-grid", "blue-noise", "random-rows")
 EFFECTS = (
     "dose_e_per_px", "readout_noise_e", "afterglow", "bits", "drift_nm_per_s", "wander_nm", "row_jitter_nm", "scan_noise_nm",
@@ -52,8 +52,8 @@ RULES: dict[type[Params], dict[str, Rule]] = {
         "seed": lambda p: any(getattr(p, name) > 0 for name in EFFECTS),
     },
     ReconstructionParams: {
-        **dict.fromkeys(PLUG_AND_PLAY, lambda p: p.solver == "hqs"),
-        **dict.fromkeys(("start", "withheld"), lambda p: p.solver in ("hqs", "irls")),
+        **dict.fromkeys(OF_THE_DENOISING, lambda p: p.solver in PLUG_AND_PLAY),
+        **dict.fromkeys(("start", "withheld"), lambda p: p.solver in (*PLUG_AND_PLAY, "irls")),
     },
     TrainingParams: {
         "network": lambda p: not p.start_from,

@@ -1,7 +1,23 @@
-"""Plug-and-Play solvers: a data step and a denoising step in turn. One algorithm, one generator."""
+"""Plug-and-Play solvers: a data step and a denoiser in turn. One algorithm, one generator.
+
+Every one is called ``solver(start, denoiser, data_step, sigmas)``:
+
+start
+    First image ``(Y, X)``, scaled to about [0, 1].
+denoiser
+    ``denoiser(image (B, 1, Y, X), sigma)``.
+data_step
+    ``data_step(image (Y, X), sigma)`` moves an image of error ``sigma`` towards the measurement: the proximal step of the data
+    term; with ``sigma`` infinite, its full gradient step.
+sigmas
+    Denoising strength of each step, relative to the range; the iteration ends with it.
+
+and yields the image ``(Y, X)`` after the denoiser and the one after the data step, in each iteration.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -10,36 +26,77 @@ from .equivariance import DenoiseFunction
 from .spectral import Grid, Tick, krige, lattice_power
 
 DataStep = Callable[[torch.Tensor, float], torch.Tensor]
+Steps = Iterator[tuple[torch.Tensor, torch.Tensor]]
+Solver = Callable[[torch.Tensor, DenoiseFunction, DataStep, Iterable[float]], Steps]
 KRIGE_STEPS = 40
 EASE = 0.15  # share of the residual that is not believed: with less, gaps and borders are overshot
 WEIGHT = 0.23  # lambda of DPIR
+RED_STEP = 0.5  # share of the way to the denoised image that gradient descent goes at once
 
 
-def hqs(
-    start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Half-quadratic splitting with an annealed noise level (DPIR; Zhang et al. 2021, arXiv 2008.13751, algorithm 1).
-
-    Parameters
-    ----------
-    start
-        First image ``(Y, X)``, scaled to about [0, 1].
-    denoiser
-        ``denoiser(image (B, 1, Y, X), sigma)``.
-    data_step
-        ``data_step(image (Y, X), sigma)``: moves an image of error ``sigma`` towards the measurement.
-    sigmas
-        Denoising strength of each step, relative to the range; the iteration ends with it.
-
-    Yields
-    ------
-    The denoised image and the image after its data step, both ``(Y, X)``.
-    """
+def hqs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Half-quadratic splitting (DPIR; Zhang et al. 2021, arXiv 2008.13751, algorithm 1)."""
     u = start
     for sigma in sigmas:
-        x = denoiser(u[None, None].float(), sigma)[0, 0].to(u)
+        x = _denoised(denoiser, u, sigma)
         u = data_step(x, sigma)
         yield x, u
+
+
+def pgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Proximal gradient descent, that is forward-backward splitting (Ryu et al. 2019, arXiv 1905.05406)."""
+    x = start
+    for sigma in sigmas:
+        u = data_step(x, math.inf)
+        x = _denoised(denoiser, u, sigma)
+        yield x, data_step(x, sigma)
+
+
+def apgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Proximal gradient descent with Nesterov's momentum (FISTA; Beck and Teboulle 2009, doi 10.1137/080716542)."""
+    x, z, t = start, start, 1.0
+    for sigma in sigmas:
+        u = data_step(z, math.inf)
+        before, x = x, _denoised(denoiser, u, sigma)
+        faster = (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z, t = x + (t - 1) / faster * (x - before), faster
+        yield x, data_step(x, sigma)
+
+
+def admm(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Alternating direction method of multipliers (Venkatakrishnan et al. 2013, doi 10.1109/GlobalSIP.2013.6737048)."""
+    u, dual = start, torch.zeros_like(start)
+    for sigma in sigmas:
+        x = _denoised(denoiser, u + dual, sigma)
+        u = data_step(x - dual, sigma)
+        dual = dual + u - x
+        yield x, u
+
+
+def drs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Douglas-Rachford splitting, data step first (Buzzard et al. 2018, arXiv 1705.08983)."""
+    z = start
+    for sigma in sigmas:
+        u = data_step(z, sigma)
+        x = _denoised(denoiser, 2 * u - z, sigma)
+        z = z + x - u
+        yield x, u
+
+
+def red(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
+    """Regularisation by denoising, by gradient descent (Romano et al. 2017, arXiv 1611.02862)."""
+    u = start
+    for sigma in sigmas:
+        x = _denoised(denoiser, u, sigma)
+        u = data_step(u + RED_STEP * (x - u), sigma)
+        yield x, u
+
+
+SOLVERS: dict[str, Solver] = {"hqs": hqs, "pgd": pgd, "apgd": apgd, "admm": admm, "drs": drs, "red": red}
+
+
+def _denoised(denoiser: DenoiseFunction, u: torch.Tensor, sigma: float) -> torch.Tensor:
+    return denoiser(u[None, None].float(), sigma)[0, 0].to(u)
 
 
 def replace_step(y: torch.Tensor, mask: torch.Tensor, noise: float) -> DataStep:
