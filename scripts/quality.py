@@ -51,19 +51,19 @@ def simulated(checkpoint: str, quick: bool) -> None:
 
 
 def experimental(folder: Path, checkpoint: str) -> None:
-    print("| frame | cubic | GP | Fourier-sparse | hqs | hqs − cubic | hqs − GP | s | outcome |\n|---|---|---|---|---|---|---|---|---|")
+    print("| frame | cubic | GP | Fourier-sparse | PnP | PnP − cubic | PnP − GP | s | outcome |\n|---|---|---|---|---|---|---|---|---|")
     for file in sorted(folder.glob("*.npz")):
         for frame in nsi.read(file):
             scan = nsi.make_scan(frame.shape, nsi.ScanParams(seed=1))
             measurement = nsi.Measurement.from_arrays(frame.image, scan.mask)
             hidden, mean = ~scan.mask, frame.image.mean()
             score = {}
-            for solver in ("cubic", "gp", "irls", "hqs"):
+            for solver in ("cubic", "gp", "irls", "apgd"):
                 _, _, last, seconds = run(measurement, frame, solver=solver, checkpoint=checkpoint)
                 score[solver] = sre_db(last.image[hidden] - mean, frame.image[hidden] - mean)
             each = " | ".join(f"{v:.2f}" for v in score.values())
             print(
-                f"| {frame.name} {frame.shape} | {each} | {score['hqs'] - score['cubic']:+.2f} | {score['hqs'] - score['gp']:+.2f} "
+                f"| {frame.name} {frame.shape} | {each} | {score['apgd'] - score['cubic']:+.2f} | {score['apgd'] - score['gp']:+.2f} "
                 f"| {seconds:.0f} | {last.stage} |",
                 flush=True,
             )

@@ -157,6 +157,7 @@ def test_beyond_the_noise_counts(noise, seed):
     assert not problem.beats(one, truth, where, noise, 0.1)
     assert not problem.beats(other, one, where, noise, 0.5)
     assert not problem.beats(one, one, where, noise, 0.0)
+    assert not problem.beats(truth, one, where, noise, 0.1, 1e3)
 
 
 def test_the_recipe_names_what_it_took():

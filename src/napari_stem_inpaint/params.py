@@ -20,8 +20,8 @@ PatternName = Literal[
     "random", "line-hop", "jittered-grid", "blue-noise", "interleaved-rows", "random-rows", "grid",
     "spiral", "fermat-spiral", "lissajous", "list",
 ]  # fmt: skip
-SolverName = Literal["hqs", "pgd", "apgd", "admm", "drs", "red", "gp", "irls", "cubic"]
-PLUG_AND_PLAY: tuple[SolverName, ...] = ("hqs", "pgd", "apgd", "admm", "drs", "red")  # those with a denoiser
+SolverName = Literal["apgd", "hqs", "pgd", "admm", "drs", "red", "gp", "irls", "cubic"]
+PLUG_AND_PLAY: tuple[SolverName, ...] = ("apgd", "hqs", "pgd", "admm", "drs", "red")  # those with a denoiser
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Side = Annotated[int, Field(ge=8, le=8192)]
 Seed: dict[str, Any] = {"ge": 0, "le": 2**31 - 1}
@@ -177,8 +177,8 @@ class ReconstructionParams(Params):
     """How the unmeasured positions are computed."""
 
     solver: SolverName = _field(
-        "hqs",
-        "Plug-and-Play with the denoiser: hqs (half-quadratic splitting), pgd, apgd (gradient descent, accelerated), admm, drs, red; "
+        "apgd",
+        "Plug-and-Play with the denoiser: apgd (accelerated), hqs (half-quadratic splitting), pgd, admm, drs, red; "
         "gp: Gaussian process; irls: few Fourier coefficients; cubic: interpolation.",
     )
     checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")

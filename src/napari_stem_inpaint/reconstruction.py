@@ -57,12 +57,15 @@ class _Problem:
     low: float
     span: float
 
-    def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float) -> bool:
-        """Whether ``new`` predicts the positions ``where`` better: by a share of the error beyond the noise, and a standard error."""
+    def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float, sure: float = 0.0) -> bool:
+        """Whether ``new`` predicts the positions ``where`` better than ``old``.
+
+        By a ``share`` of the error beyond the ``noise``, and by ``sure`` standard errors that the noise leaves in the comparison.
+        """
         count = where.sum()
         squares = [float(((image - self.y) * where).square().sum() / count) for image in (old, new)]
         uncertain = 2 * noise * float((((new - old) * where).square().sum() / count).sqrt() / count.sqrt())
-        return squares[0] - squares[1] > share * max(0.0, squares[0] - noise**2) + uncertain
+        return squares[0] - squares[1] > share * max(0.0, squares[0] - noise**2) + sure * uncertain
 
     def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
         """RMS difference to the measurement at the positions ``where``."""
@@ -276,7 +279,7 @@ class _Run:
         rounds, start = 0, problem.y
         for k, image in enumerate(self._starts(visible, prior)):
             yield self._iterate(image, 1 + k, problem.rms(image, withheld), "choosing the start")
-            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN):
+            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN, 1.0):
                 rounds, start = k, image
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
                 break
@@ -294,7 +297,8 @@ class _Run:
             for k, u in enumerate(self._steps(data_step, start, visible, prior, self._sigmas(data_step, prior)), 1):
                 index += 1
                 yield self._iterate(u, index, self.problem.rms(u, withheld), "trial with withheld measurements")
-                if self.problem.beats(u, best, withheld, prior.sigma, GAIN if found else CAUTION):
+                worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
+                if self.problem.beats(u, best, withheld, prior.sigma, *worth):
                     best, found = u, (data_step, k, u)
         return found
 

@@ -459,7 +459,7 @@ def test_the_checkpoint_is_used_in_a_reconstruct_widget(qtbot: Any, window: Any,
         click(qtbot, widget.use_button)
         assert use_in_reconstruct(window, "my-denoiser") is opened
         assert opened.form.controls["checkpoint"].value == "my-denoiser"
-        assert opened.form.controls["solver"].value == "hqs"
+        assert opened.form.controls["solver"].value == "apgd"
 
 
 # --- the charts

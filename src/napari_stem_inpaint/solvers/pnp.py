@@ -31,6 +31,7 @@ Solver = Callable[[torch.Tensor, DenoiseFunction, DataStep, Iterable[float]], St
 KRIGE_STEPS = 40
 EASE = 0.15  # share of the residual that is not believed: with less, gaps and borders are overshot
 WEIGHT = 0.23  # lambda of DPIR
+MOMENTUM = 0.8  # at most, of the accelerated solver
 RED_STEP = 0.5  # share of the way to the denoised image that gradient descent goes at once
 
 
@@ -45,22 +46,26 @@ def hqs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sig
 
 def pgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
     """Proximal gradient descent, that is forward-backward splitting (Ryu et al. 2019, arXiv 1905.05406)."""
-    x = start
+    u = start
     for sigma in sigmas:
-        u = data_step(x, math.inf)
         x = _denoised(denoiser, u, sigma)
-        yield x, data_step(x, sigma)
+        u = data_step(x, math.inf)
+        yield x, u
 
 
 def apgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
-    """Proximal gradient descent with Nesterov's momentum (FISTA; Beck and Teboulle 2009, doi 10.1137/080716542)."""
-    x, z, t = start, start, 1.0
+    """Accelerated proximal gradient descent: Nesterov's momentum, with an end, in place of more steps.
+
+    As FISTA (Beck and Teboulle 2009, doi 10.1137/080716542), but the data step is the proximal one and the momentum is bounded:
+    where the denoising strength falls, old directions mislead.
+    """
+    u, z, t = start, start, 1.0
     for sigma in sigmas:
-        u = data_step(z, math.inf)
-        before, x = x, _denoised(denoiser, u, sigma)
-        faster = (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z, t = x + (t - 1) / faster * (x - before), faster
-        yield x, data_step(x, sigma)
+        x = _denoised(denoiser, z, sigma)
+        before, u = u, data_step(x, sigma)
+        following = (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z, t = u + min((t - 1) / following, MOMENTUM) * (u - before), following
+        yield x, u
 
 
 def admm(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
@@ -92,7 +97,7 @@ def red(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sig
         yield x, u
 
 
-SOLVERS: dict[str, Solver] = {"hqs": hqs, "pgd": pgd, "apgd": apgd, "admm": admm, "drs": drs, "red": red}
+SOLVERS: dict[str, Solver] = {"apgd": apgd, "hqs": hqs, "pgd": pgd, "admm": admm, "drs": drs, "red": red}
 
 
 def _denoised(denoiser: DenoiseFunction, u: torch.Tensor, sigma: float) -> torch.Tensor:
