@@ -120,7 +120,7 @@ class ReconstructWidget(Panel):
                 return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
         controls = self.form.controls
         if controls["solver"].value in PLUG_AND_PLAY and not exists(controls["checkpoint"].value):
-            return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another or a file, or a solver that needs none: gp, irls or cubic."
+            return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another, or a solver without one (gp, irls)."
         return ""
 
     def _what_plane(self) -> str:
