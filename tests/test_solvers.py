@@ -1,11 +1,15 @@
 """Solvers against closed forms."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from helpers import blur, identity
 
+from napari_stem_inpaint import params
 from napari_stem_inpaint.params import PLUG_AND_PLAY
+from napari_stem_inpaint.solvers import classical, sparse
 from napari_stem_inpaint.solvers.classical import cubic
 from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform
 from napari_stem_inpaint.solvers.pnp import SOLVERS, WEIGHT, hqs, krige_step, replace_step
@@ -181,3 +185,41 @@ def test_no_solver_moves_away_from_its_answer(solver):
 
 def test_all_of_them_can_be_chosen():
     assert tuple(SOLVERS) == PLUG_AND_PLAY
+    assert tuple(classical.INTERPOLATIONS) == params.INTERPOLATIONS
+    assert {*SOLVERS, *classical.INTERPOLATIONS, *sparse.SPARSE, "gp", "irls"} == set(get_args(params.SolverName))
+
+
+def test_gradient_and_divergence_are_adjoint():
+    rng = np.random.default_rng(0)
+    x, p = torch.as_tensor(rng.standard_normal((9, 7))), torch.as_tensor(rng.standard_normal((2, 9, 7)))
+    assert float((sparse._gradient(x) * p).sum()) == pytest.approx(-float((x * sparse._divergence(p)).sum()))
+
+
+@pytest.mark.parametrize("method", ["linear", "cubic", "biharmonic"])
+def test_interpolation_returns_a_plane(method):
+    y, x = np.indices((15, 12)) / 10
+    plane, mask = 0.2 + y - 0.5 * x, np.random.default_rng(0).random((15, 12)) < 0.5
+    mask[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    np.testing.assert_allclose(classical.INTERPOLATIONS[method](plane * mask, mask), plane, atol=0.1 if method == "biharmonic" else 1e-6)
+
+
+def test_total_variation_restores_flat_areas_exactly():
+    truth = torch.zeros(24, 24, dtype=torch.float64)
+    truth[:, 12:] = 1
+    mask = torch.as_tensor((np.random.default_rng(0).random((24, 24)) < 0.5).astype(float))
+    mask[:, 11:13] = 1
+    *_, image = sparse.total_variation(truth * mask, truth * mask, mask, 0.0, nothing)
+    torch.testing.assert_close(image, truth, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["wavelet", "dct"])
+def test_few_coefficients_are_found(method):
+    """An image of one coefficient is restored from half of its pixels."""
+    if method == "dct":
+        n = torch.arange(64, dtype=torch.float64) + 0.5
+        truth = 0.5 + 0.4 * torch.outer(torch.cos(torch.pi * 5 * n / 64), torch.cos(torch.pi * 9 * n / 64))
+    else:
+        truth = torch.full((64, 64), 0.5, dtype=torch.float64)
+    mask = torch.as_tensor((np.random.default_rng(0).random((64, 64)) < 0.5).astype(float))
+    *_, image = sparse.SPARSE[method](truth * mask, truth * mask, mask, 0.0, nothing)
+    torch.testing.assert_close(image, truth, atol=0.01, rtol=0)

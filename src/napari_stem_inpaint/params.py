@@ -20,8 +20,11 @@ PatternName = Literal[
     "random", "line-hop", "jittered-grid", "blue-noise", "interleaved-rows", "random-rows", "grid",
     "spiral", "fermat-spiral", "lissajous", "list",
 ]  # fmt: skip
-SolverName = Literal["apgd", "hqs", "pgd", "admm", "drs", "red", "gp", "irls", "cubic"]
+SolverName = Literal[
+    "apgd", "hqs", "pgd", "admm", "drs", "red", "gp", "irls", "tv", "wavelet", "dct", "nearest", "linear", "cubic", "biharmonic"
+]
 PLUG_AND_PLAY: tuple[SolverName, ...] = ("apgd", "hqs", "pgd", "admm", "drs", "red")  # those with a denoiser
+INTERPOLATIONS: tuple[SolverName, ...] = ("nearest", "linear", "cubic", "biharmonic")  # those that take the measurements as they are
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Side = Annotated[int, Field(ge=8, le=8192)]
 Seed: dict[str, Any] = {"ge": 0, "le": 2**31 - 1}
@@ -179,7 +182,8 @@ class ReconstructionParams(Params):
     solver: SolverName = _field(
         "apgd",
         "Plug-and-Play with the denoiser: apgd (accelerated), hqs (half-quadratic splitting), pgd, admm, drs, red; "
-        "gp: Gaussian process; irls: few Fourier coefficients; cubic: interpolation.",
+        "without a denoiser: gp (Gaussian process), irls (few Fourier coefficients), tv (total variation), wavelet, dct, "
+        "nearest, linear, cubic, biharmonic.",
     )
     checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")
     start: Literal["auto", "gp", "irls"] = _field("auto", "First image; auto takes the one that predicts withheld measurements better.")

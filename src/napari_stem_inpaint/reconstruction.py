@@ -27,9 +27,10 @@ from .errors import InputError, SolverError, sentence
 from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
 from .metrics import evaluate, sre_db
 from .params import PLUG_AND_PLAY, ReconstructionParams
-from .solvers.classical import cubic
+from .solvers.classical import INTERPOLATIONS, nearest
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.pnp import SOLVERS, krige_step, replace_step
+from .solvers.sparse import SPARSE, THRESHOLDS
 from .solvers.spectral import Tick, fourier_sparse, gaussian_process
 
 FEWEST = 32  # measured positions below which nothing can be withheld
@@ -218,14 +219,16 @@ class _Run:
         self.total = 1
         if params.solver in (*PLUG_AND_PLAY, "irls"):
             self.total = REWEIGHTINGS + 2
+        if params.solver in SPARSE:
+            self.total = 2 * len(THRESHOLDS)
         if params.solver in PLUG_AND_PLAY:
             self.total += len(self.data_steps) * params.iterations + LAST_STEPS
         self.remarks: tuple[str, ...] = ()
 
     def iterates(self) -> Iterator[Iterate]:
-        if self.params.solver == "cubic":
-            image = cubic(self.problem.frame(self.problem.y).cpu().double().numpy(), self.measurement.mask)
-            yield self._iterate(_with_margin(torch.as_tensor(image)), self.total, 0.0, "cubic interpolation")
+        if self.params.solver in INTERPOLATIONS:
+            image = INTERPOLATIONS[self.params.solver](self.problem.frame(self.problem.y).cpu().double().numpy(), self.measurement.mask)
+            yield self._iterate(_with_margin(torch.as_tensor(image)), self.total, 0.0, f"{self.params.solver} interpolation")
         else:
             steps = self._solve()
             while True:
@@ -252,6 +255,9 @@ class _Run:
                 self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
             )
             return
+        if p.solver in SPARSE:
+            yield from self._sparse(visible, withheld, prior)
+            return
         rounds, start, error = yield from self._choose_start(visible, withheld, prior)
         name = f"Fourier-sparse start, {rounds} re-weighting{'s' * (rounds > 1)}" if rounds else "Gaussian-process start"
         image = self._start(problem.mask, prior, rounds)
@@ -270,6 +276,22 @@ class _Run:
         for k, u in enumerate(self._steps(data_step, trial, problem.mask, prior, last), 1):
             stage = "denoising with all measurements" if k < len(last) else done
             yield self._iterate(u, self.total - len(last) + k, problem.rms(trial, withheld), stage)
+
+    def _sparse(self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior) -> Iterator[Iterate]:
+        """Keep the strength of regularisation that predicts the withheld part best, and solve with all measurements."""
+        errors = []
+        for k, image in enumerate(self._sparse_path(visible, prior), 1):
+            errors.append(self.problem.rms(image, withheld))
+            yield self._iterate(image, k, errors[-1], "choosing the regularisation")
+        kept = int(np.argmin(errors))
+        for k, image in enumerate(islice(self._sparse_path(self.problem.mask, prior), kept + 1)):
+            stage = "solving with all measurements" if k < kept else f"{self.params.solver}, step {kept + 1} of {len(errors)}"
+            yield self._iterate(image, self.total - kept + k, errors[k], stage)
+
+    def _sparse_path(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
+        y = self.problem.y
+        start = torch.as_tensor(nearest(y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
+        return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
     def _choose_start(
         self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..params import PLUG_AND_PLAY, AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from ..params import (
+    INTERPOLATIONS,
+    PLUG_AND_PLAY,
+    AcquisitionParams,
+    Params,
+    ReconstructionParams,
+    ScanParams,
+    SimulationParams,
+    TrainingParams,
+)
 
 Rule = Callable[[Any], bool]  # of an object with the model's fields as attributes
 
@@ -53,7 +62,9 @@ RULES: dict[type[Params], dict[str, Rule]] = {
     },
     ReconstructionParams: {
         **dict.fromkeys(OF_THE_DENOISING, lambda p: p.solver in PLUG_AND_PLAY),
-        **dict.fromkeys(("start", "withheld"), lambda p: p.solver in (*PLUG_AND_PLAY, "irls")),
+        "start": lambda p: p.solver in (*PLUG_AND_PLAY, "irls"),
+        "withheld": lambda p: p.solver not in INTERPOLATIONS,
+        "noise": lambda p: p.solver not in INTERPOLATIONS,
     },
     TrainingParams: {
         "network": lambda p: not p.start_from,
