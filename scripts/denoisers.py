@@ -1,11 +1,11 @@
 """Measure the denoisers; writes into docs/denoisers.md and docs/training.md.
 
-    python scripts/denoisers.py table throughput fixed-point [--names NAME ...]
+    python scripts/denoisers.py list table throughput fixed-point [--names NAME ...]
     python scripts/denoisers.py finetune --folder FOLDER
 
-table: gain in PSNR over the noisy input, by noise level, on 24 frames that training never saw (six crystals, four pixel sizes, with
-defects). throughput: training, and its split into data and network. fixed-point: what 60 passes at sigma 0.001 leave of a clean frame.
-finetune: experimental frames (.npz): trained further on part of them, judged by the reconstruction of the rest.
+list: what there is. table: gain in PSNR over the noisy input, by noise level, on 24 frames that training never saw (six crystals,
+four pixel sizes, with defects). throughput: training, and its split into data and network. fixed-point: what 60 passes at sigma 0.001
+leave of a clean frame. finetune: experimental frames (.npz): trained further on part of them, judged by the reconstruction of the rest.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.denoisers.networks import NETWORKS, build_network
-from napari_stem_inpaint.denoisers.registry import load_denoiser
+from napari_stem_inpaint.denoisers.registry import known, load_denoiser
 from napari_stem_inpaint.metrics import sre_db
 from napari_stem_inpaint.training import train, validation_frames
 
@@ -47,6 +47,19 @@ def table(names: list[str]) -> None:
         rows.append(f"| {name} | " + " | ".join(gains) + f" | {seconds:.2f} |")
         print(rows[-1], flush=True)
     pages.put(PAGE, "table", "\n".join(rows))
+
+
+def listing() -> None:
+    rows = ["| name | what it is | knows | trained | licence |", "|---|---|---|---|---|"]
+    for one in known():
+        if one.origin == "yours" or one.card is None:
+            continue
+        card, how = one.card, "—"
+        if card.training:
+            steps, batch, minutes = (card.training[key] for key in ("steps_done", "batch", "elapsed_s"))
+            how = f"{steps:,} steps of {batch} patches, {minutes / 60:.0f} min on one core"
+        rows.append(f"| `{one.name}` | {card.description} | {card.ranges()} | {how} | {card.licence} |")
+    pages.put(PAGE, "list", "\n".join(rows))
 
 
 def fixed_point(names: list[str]) -> None:
@@ -118,11 +131,13 @@ def finetune(folder: Path, name: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=["table", "throughput", "fixed-point", "finetune"])
+    parser.add_argument("parts", nargs="+", choices=["list", "table", "throughput", "fixed-point", "finetune"])
     parser.add_argument("--names", nargs="+", default=SHIPPED)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if "list" in options.parts:
+        listing()
     if "table" in options.parts:
         table(options.names + CLASSICAL)
     if "fixed-point" in options.parts:
