@@ -31,7 +31,7 @@ Solver = Callable[[torch.Tensor, DenoiseFunction, DataStep, Iterable[float]], St
 KRIGE_STEPS = 40
 EASE = 0.15  # share of the residual that is not believed: with less, gaps and borders are overshot
 WEIGHT = 0.23  # lambda of DPIR
-MOMENTUM = 0.8  # at most, of the accelerated solver
+MOMENTUM = 0.5  # at most; more helps on defects and hurts on perfect crystals
 RED_STEP = 0.5  # share of the way to the denoised image that gradient descent goes at once
 
 
