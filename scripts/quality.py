@@ -1,4 +1,4 @@
-"""Print reconstruction quality: on simulated SrTiO3 and Si, and on a folder of experimental frames.
+"""Measure reconstruction quality: on simulated SrTiO3 and Si, and on a folder of experimental frames; writes into docs/quality.md.
 
     python scripts/quality.py simulated [--checkpoint NAME] [--quick]
     python scripts/quality.py experimental FOLDER [--checkpoint NAME]
@@ -13,10 +13,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pages
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.metrics import sre_db
 
+PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
 DEFECTS = {"vacancies": 0.05, "intensity_scatter": 0.15, "displacement_nm": 0.005}
 
 
@@ -30,7 +32,7 @@ def run(measurement: nsi.Measurement, reference: nsi.Frame, **values: object) ->
 
 
 def simulated(checkpoint: str, quick: bool) -> None:
-    print("| Å/px | crystal | | seeds' SRE, dB | mean | start | result − start, worst | s |\n|---|---|---|---|---|---|---|---|")
+    table = ["| Å/px | crystal | | seeds' SRE, dB | mean | start | result − start, worst | s |", "|---|---|---|---|---|---|---|---|"]
     for pixel in (0.01, 0.015, 0.02, 0.03):
         for defects in ({}, DEFECTS):
             for crystal in ("SrTiO3", "Si"):
@@ -43,15 +45,20 @@ def simulated(checkpoint: str, quick: bool) -> None:
                 end, start, gain, seconds = np.array(rows).T
                 each = " ".join(f"{e:.1f}" for e in end)
                 kind = "defective" if defects else "perfect"
-                print(
+                table.append(
                     f"| {10 * pixel:.2f} | {crystal} | {kind} | {each} | **{end.mean():.1f}** | {start.mean():.1f} "
-                    f"| {gain.min():+.2f} | {seconds.mean():.0f} |",
-                    flush=True,
+                    f"| {gain.min():+.2f} | {seconds.mean():.0f} |"
                 )
+                print(table[-1], flush=True)
+    if not quick:
+        pages.put(PAGE, "simulated", "\n".join(table))
 
 
 def experimental(folder: Path, checkpoint: str) -> None:
-    print("| frame | cubic | GP | Fourier-sparse | PnP | PnP − cubic | PnP − GP | s | outcome |\n|---|---|---|---|---|---|---|---|---|")
+    table = [
+        "| frame | cubic | GP | Fourier-sparse | PnP | PnP − cubic | PnP − GP | s | outcome |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for file in sorted(folder.glob("*.npz")):
         for frame in nsi.read(file):
             scan = nsi.make_scan(frame.shape, nsi.ScanParams(seed=1))
@@ -62,18 +69,19 @@ def experimental(folder: Path, checkpoint: str) -> None:
                 _, _, last, seconds = run(measurement, frame, solver=solver, checkpoint=checkpoint)
                 score[solver] = sre_db(last.image[hidden] - mean, frame.image[hidden] - mean)
             each = " | ".join(f"{v:.2f}" for v in score.values())
-            print(
+            table.append(
                 f"| {frame.name} {frame.shape} | {each} | {score['apgd'] - score['cubic']:+.2f} | {score['apgd'] - score['gp']:+.2f} "
-                f"| {seconds:.0f} | {last.stage} |",
-                flush=True,
+                f"| {seconds:.0f} | {last.stage} |"
             )
+            print(table[-1], flush=True)
+    pages.put(PAGE, "experimental", "\n".join(table))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=["simulated", "experimental"])
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--checkpoint", default="stem-tiny")
+    parser.add_argument("--checkpoint", default=nsi.ReconstructionParams().checkpoint)
     parser.add_argument("--quick", action="store_true", help="one seed")
     options = parser.parse_args()
     if options.suite == "simulated":
