@@ -240,3 +240,12 @@ def test_a_scan_states_its_statistics_and_its_times(folder, capsys):
 def test_a_preset_brings_its_detector(folder):
     assert main("acquire frame.tif --scan positions.csv --preset low-dose-si --seed 3 --out noisy.tif".split()) == 0
     assert read_measurement("noisy.tif").noise == "poisson"
+
+
+def test_a_preset_is_where_a_training_starts_from(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr("napari_stem_inpaint.training.train", lambda params, out: asked.append(params) or (step for step in ()))
+    for words in ("--preset fine-tune", "--preset fine-tune --minutes 3"):
+        main(f"train {words} --frames {folder} --out {folder / 'a.safetensors'}".split())
+    assert [p.minutes for p in asked] == [20, 3]
+    assert {p.start_from for p in asked} == {nsi.ReconstructionParams().checkpoint}
