@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
-from .params import AcquisitionParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from .params import AcquisitionParams, BenchmarkParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 from .simulation.presets import PRESETS, Preset
 from .training_presets import PRESETS as TRAININGS
 
@@ -138,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     trainings = [_slug(name) for name in TRAININGS]
     sub.add_argument("--preset", choices=trainings, metavar="NAME", help=f"start from a ready-made training: {', '.join(trainings)}")
     sub.add_argument("--out", **out, help="checkpoint to write (.safetensors)")
+
+    sub = command("benchmark", _benchmark, "compare solvers on the fixed suite; the same command again goes on", BenchmarkParams)
+    sub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where rows.csv, tables.md and figures are written")
 
     sub = command("checkpoints", _checkpoints, "list the checkpoints; describe, add or remove one")
     sub.add_argument("words", nargs="*", metavar="show NAME | add FILE | remove NAME", help="nothing lists them; a name describes one")
@@ -287,6 +290,21 @@ def _train(options: argparse.Namespace) -> None:
     gains = read_card(options.out).psnr_gain_db
     print(f"{options.out}: PSNR gain in dB by noise level {_in_a_row(gains)}")
     print(f"Use it with --checkpoint {options.out}, or keep it by a name: stem-inpaint checkpoints add {options.out}")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    params = collect(options, BenchmarkParams)
+
+    from . import benchmark
+
+    with tqdm(total=100, disable=None, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+        for row, share in benchmark.run(params, options.out):
+            bar.set_postfix_str(f"{row.solver} {row.scores['sre_db']:.1f} dB", refresh=False)
+            bar.update(100 * share - bar.n)
+    text, files = benchmark.report(options.out)
+    print(text, *files, sep="\n")
 
 
 def _in_a_row(gains: Mapping[str, float]) -> str:

@@ -5,9 +5,9 @@ The command line, the widgets, validation and the recipes all derive from these 
 """
 
 # No "from __future__ import annotations" here: magicgui has to see real types.
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 CrystalName = Literal[
     "SrTiO3", "BaTiO3", "PbTiO3", "LaAlO3", "MgO", "TiO2", "CeO2", "Si", "Ge", "GaAs", "GaN",
@@ -227,3 +227,35 @@ class TrainingParams(Params):
     )
     seed: int = _field(0, "Chooses the first weights and every training patch.", "", **Seed)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")
+
+
+class BenchmarkParams(Params):
+    """Which solvers are compared, on how much of the fixed suite."""
+
+    suite: Literal["quick", "standard", "full"] = _field(
+        "standard", "quick: eight small cases; standard: one condition varied at a time; full: every combination."
+    )
+    solvers: str = _field("apgd,hqs,irls,gp,biharmonic,cubic,tv,wavelet,dct", "Solvers to compare, separated by commas.")
+    checkpoints: str = _field("stem-tiny", "Denoisers for those that take one, separated by commas.")
+    seeds: int = _field(8, "Frames and masks per condition; not for quick.", "", ge=1, le=100)
+    device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")
+
+    @field_validator("solvers")
+    @classmethod
+    def _known(cls, words: str) -> str:
+        unknown = [word for word in _words(words) if word not in get_args(SolverName)]
+        if unknown or not _words(words):
+            raise ValueError(f"{', '.join(unknown) or 'nothing'} is no solver; known are {', '.join(get_args(SolverName))}.")
+        return words
+
+    def methods(self) -> list[tuple[str, str]]:
+        """Return pairs of solver and checkpoint; the latter is empty where a solver takes none."""
+        return [
+            (solver, checkpoint)
+            for solver in _words(self.solvers)
+            for checkpoint in (_words(self.checkpoints) if solver in PLUG_AND_PLAY else [""])
+        ]
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

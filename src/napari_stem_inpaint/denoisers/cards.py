@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import CheckpointError
 
 SUFFIX = ".safetensors"
+MAX_BYTES = 2 << 30  # of a file or what it unpacks to; the largest network here has 17 MB
 MAX_HEADER = 16 << 20  # bytes; a card is a few thousand
 
 
@@ -61,6 +63,21 @@ class Card(BaseModel):
         return f"{low:g}–{high:g} nm/px, noise {self.sigma_range[0]:g}–{self.sigma_range[1]:g} of the range"
 
 
+def checked_size(path: Path) -> None:
+    """Refuse a file that is missing, or too large to be a network, packed or unpacked, before its content is read."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    size = path.stat().st_size
+    if size <= MAX_BYTES and path.suffix != SUFFIX:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = max(size, sum(part.file_size for part in archive.infolist()))
+        except (OSError, ValueError, zipfile.BadZipFile):
+            pass  # no archive; whoever reads it says so
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path.name} has {size / 2**30:.1f} GiB, too much for a denoiser; choose another file.")
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Return the metadata in the header of a safetensors file; nothing else is read.
 
@@ -71,6 +88,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     if path.suffix.lower() != SUFFIX:
         raise CheckpointError(f"{path.name} is not a {SUFFIX} file.")
+    checked_size(path)
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -78,8 +96,6 @@ def read_metadata(path: Path) -> dict[str, str]:
                 raise ValueError("its header's length is impossible")
             header = json.loads(file.read(length))
         return dict(header.get("__metadata__") or {})
-    except FileNotFoundError:
-        raise CheckpointError(f"There is no checkpoint {path}.") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path.name} is damaged or not a {SUFFIX} file; copy or download it again.") from error
 

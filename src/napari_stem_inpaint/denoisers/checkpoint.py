@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch import nn
 
 from ..errors import CheckpointError, sentence
-from .cards import SUFFIX, Card, card_in, read_metadata
-from .foreign import checked_size, foreign_card, foreign_weights, read_pickled
+from .cards import SUFFIX, Card, card_in, checked_size, read_metadata
+from .foreign import foreign_card, foreign_weights, read_pickled
 from .networks import build_network, on_device
 from .programs import Program, is_torchscript
 
@@ -82,9 +82,6 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     CheckpointError
         If the file is missing, too large, of another kind or damaged.
     """
-    if path.suffix.lower() != SUFFIX:
-        raise CheckpointError(f"{path.name} is not a {SUFFIX} file.")
-    checked_size(path)
     metadata = read_metadata(path)
     try:
         with safe_open(path, framework="pt") as file:

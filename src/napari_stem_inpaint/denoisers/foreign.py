@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import CheckpointError
-from .cards import SUFFIX, Card
+from .cards import MAX_BYTES, Card
 
-MAX_BYTES = 2 << 30
 LEAST_SIGMA = 1 / 255  # networks of natural images were never told less; below, their change is scaled down
 MOST_SIGMA = 50 / 255
 
@@ -147,21 +145,6 @@ FOREIGN: dict[str, tuple[type[Any], str]] = {
     "kair-dncnn": (KairDnCNN, "model.0.weight"),
     "deepinv-dncnn": (DeepinvDnCNN, "in_conv.weight"),
 }
-
-
-def checked_size(path: Path) -> None:
-    """Refuse a file that is missing, or too large to be a network, packed or unpacked, before its content is read."""
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}.")
-    size = path.stat().st_size
-    if size <= MAX_BYTES and path.suffix != SUFFIX:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                size = max(size, sum(part.file_size for part in archive.infolist()))
-        except (OSError, ValueError, zipfile.BadZipFile):
-            pass  # no archive; whoever reads it says so
-    if size > MAX_BYTES:
-        raise CheckpointError(f"{path.name} has {size / 2**30:.1f} GiB, too much for a denoiser; choose another file.")
 
 
 def foreign_weights(read: object, path: Path) -> tuple[dict[str, torch.Tensor], Card]:

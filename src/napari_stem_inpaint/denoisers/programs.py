@@ -22,7 +22,8 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError, sentence
-from .foreign import LEAST_SIGMA, checked_size
+from .cards import checked_size
+from .foreign import LEAST_SIGMA
 
 LITTLE = 1e-3  # change of an image at a noise of 1e-5 by a network that becomes the identity by itself
 
