@@ -452,7 +452,8 @@ def test_the_checkpoint_is_used_in_a_reconstruct_widget(qtbot: Any, window: Any,
         set_values(widget)
         run(qtbot, widget)
         click(qtbot, widget.use_button)
-        (opened,) = [w for w in window.window.dock_widgets.values() if isinstance(w, ReconstructWidget)]
+        ((name, opened),) = [d for d in window.window.dock_widgets.items() if isinstance(d[1], ReconstructWidget)]
+        assert name == f"Reconstruct ({PluginManifest.from_file(MANIFEST).display_name})"  # by which the menu finds it
         assert opened.form.controls["checkpoint"].value == "my-denoiser"
         opened.form.controls["checkpoint"].value = "stem-tiny"
         opened.form.controls["solver"].value = "gp"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..training import TrainingStep
 
-PLUGIN = "napari-stem-inpaint"
+RECONSTRUCT = "Reconstruct (STEM Inpaint)"  # what the menu calls its dock; it finds it by that
 SHOWN = ("network", "start_from", "frames", "frames_share", "minutes", "steps")
 FREE = ("save_every_s", "device", "workers")  # may change between a stop and a resume
 PARTS = 1000  # of the progress bar
@@ -264,7 +264,9 @@ def different(before: TrainingParams, now: TrainingParams) -> list[str]:
 def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str) -> ReconstructWidget:
     """Open or raise the Reconstruct widget of ``viewer``, choose ``checkpoint`` (a name or a file) in it, and return it."""
     there = [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, ReconstructWidget)]
-    widget: ReconstructWidget = there[-1] if there else viewer.window.add_plugin_dock_widget(PLUGIN, "Reconstruct", tabify=True)[1]
+    widget = there[-1] if there else ReconstructWidget(viewer)
+    if not there:
+        viewer.window.add_dock_widget(widget, name=RECONSTRUCT, tabify=True)
     controls = widget.form.controls
     controls["checkpoint"].refresh()
     controls["checkpoint"].value = checkpoint
