@@ -15,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from ..devices import has_bfloat16
 from ..errors import CheckpointError, sentence
 from .cards import SUFFIX, Card, card_in, checked_size, read_metadata
 from .foreign import foreign_card, foreign_weights, read_pickled
-from .networks import build_network, on_device
+from .networks import UNet, build_network, on_device
 from .programs import Program, is_torchscript
 
 
@@ -33,12 +34,14 @@ class Denoiser:
         self.card = card
         self.sha256 = sha256
         self.device = device
+        self.half = isinstance(network, UNet) and has_bfloat16(device)
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         x = image.to(self.device, torch.float32)
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=self.device)
-        restored: torch.Tensor = self.network(x, level)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            restored: torch.Tensor = self.network(x, level)
         return restored.to(image)
 
     def on_every_layer(self, tick: Callable[[], None]) -> None:

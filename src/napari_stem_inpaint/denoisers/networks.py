@@ -48,7 +48,7 @@ class _Gated(nn.Module):
         return x + change
 
 
-class _UNet(nn.Module):
+class UNet(nn.Module):
     """Bias-free residual U-Net with sigma-scaled input and output.
 
     ``D(x, sigma) = x - sigma · F(x - ½, asinh(H x / sigma), log sigma)``: H is a learned set of high-pass filters (their
@@ -99,7 +99,7 @@ class _UNet(nn.Module):
         return h
 
 
-class DRUNet(_UNet):
+class DRUNet(UNet):
     """DRUNet (Zhang et al. 2021, arXiv 2008.13751).
 
     Parameters
@@ -119,7 +119,7 @@ class DRUNet(_UNet):
         self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
 
 
-class NAFUNet(_UNet):
+class NAFUNet(UNet):
     """U-Net of gated blocks that starts at half resolution; few channels at full resolution go past it.
 
     Parameters
