@@ -1,5 +1,6 @@
 """Solvers against closed forms."""
 
+import math
 from typing import get_args
 
 import numpy as np
@@ -11,8 +12,8 @@ from napari_stem_inpaint import params
 from napari_stem_inpaint.params import PLUG_AND_PLAY
 from napari_stem_inpaint.solvers import classical, sparse
 from napari_stem_inpaint.solvers.classical import cubic
-from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform
-from napari_stem_inpaint.solvers.pnp import SOLVERS, WEIGHT, hqs, krige_step, replace_step
+from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform, turn
+from napari_stem_inpaint.solvers.pnp import SOLVERS, WEIGHT, hqs, krige_step, mean_of_last, replace_step, settled
 from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige
 
 
@@ -105,6 +106,50 @@ def test_an_equivariant_denoiser_sees_every_orientation_and_shift():
         denoise(torch.rand(1, 1, 16, 40), 0.1)
     assert len(seen) > 60
     assert any(h > w for h, w in seen)
+
+
+@pytest.mark.parametrize(("group", "members"), [("rotations", 4), ("mirrors", 4), ("all", 8), ("shifts", 8), ("small-rotations", 8)])
+def test_a_full_average_sees_every_member(group, members):
+    seen = []
+
+    def record(image, sigma):
+        seen.append(image)
+        return image
+
+    image = torch.rand(1, 1, 16, 16)
+    denoise = equivariant(record, np.random.default_rng(0), group, lambda call: call == 1)
+    for calls in (1, 1 + members, 2 + members):
+        torch.testing.assert_close(denoise(image, 0.1), image)
+        assert len(seen) == calls
+
+
+def test_an_average_over_a_group_commutes_with_it():
+    """D(T x) = T D(x) for every quarter turn, though the denoiser prefers a direction."""
+
+    def leaning(image, sigma):
+        return image - sigma * torch.roll(image, 1, -1)
+
+    denoise = equivariant(leaning, np.random.default_rng(0), "rotations", lambda _: True)
+    image = torch.rand(1, 1, 12, 12)
+    for k in range(4):
+        torch.testing.assert_close(denoise(torch.rot90(image, k, (-2, -1)), 0.1), torch.rot90(denoise(image, 0.1), k, (-2, -1)))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (48, 80)])
+def test_turning_is_turning(shape):
+    """A linear ramp turned by 5 degrees is the ramp along the turned direction."""
+    y, x = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
+    c, s = math.cos(math.radians(5)), math.sin(math.radians(5))
+    turned = turn((x / 100)[None, None], 5)[0, 0]
+    inner = (slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(turned[inner], ((c * x - s * y) / 100)[inner], rtol=0, atol=1e-3)
+
+
+def test_the_mean_of_the_last_and_the_end_by_tolerance():
+    images = [torch.full((2, 2), float(v)) for v in (0, 4, 6, 7, 7.5)]
+    assert [float(u[0, 0]) for u in mean_of_last(images, 2)] == [0, 2, 5, 6.5, 7.25]
+    assert len(list(settled(images, 1.5))) == 4
+    assert len(list(settled(images, 0.0))) == 5
 
 
 def test_the_replacing_step_is_its_formula(problem):

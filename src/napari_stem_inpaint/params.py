@@ -191,7 +191,16 @@ class ReconstructionParams(Params):
     data_step: Literal["auto", "krige", "replace"] = _field(
         "auto", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel; auto: tries both where there is noise."
     )
-    equivariant: bool = _field(True, "Denoise randomly turned, mirrored and shifted copies, so that no direction is preferred.")
+    equivariance: Literal["off", "rotations", "mirrors", "shifts", "small-rotations", "all"] = _field(
+        "all", "Denoise moved copies, so that no direction and no place is preferred; all: turned by quarters, mirrored and shifted."
+    )
+    averaging: Literal["one", "last", "all"] = _field(
+        "one", "How many moved copies: one, drawn at random, in each step; or every one and their mean, in the last steps or in all."
+    )
+    mean_of_last: int = _field(1, "Images of the last steps whose mean is taken.", "", ge=1, le=100)
+    tolerance: float = _field(
+        0.0, "Stop where a step changes the image by less, as an RMS relative to the intensity range; 0 = go on.", "", ge=0, le=1
+    )
     sigma_start: float = _field(0.2, "First denoising strength, relative to the intensity range.", "", ge=5e-5, le=0.5)
     sigma_end: float = _field(1e-4, "Last denoising strength; never below the measurement's own noise.", "", ge=5e-5, le=0.5)
     noise: Literal["auto", "none", "estimate"] = _field(

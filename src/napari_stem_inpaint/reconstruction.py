@@ -29,7 +29,7 @@ from .metrics import evaluate, sre_db
 from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.classical import INTERPOLATIONS, nearest
 from .solvers.equivariance import DenoiseFunction, equivariant
-from .solvers.pnp import SOLVERS, krige_step, replace_step
+from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
 from .solvers.sparse import SPARSE, THRESHOLDS
 from .solvers.spectral import Tick, fourier_sparse, gaussian_process
 
@@ -38,13 +38,15 @@ WINDOW_PX = 256  # the prior is chosen on a window of this side
 WIDTHS = np.geomspace(0.03, 0.3, 13)
 NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
-ROUGH_STEPS, FINE_STEPS = 100, 300
+ROUGH_STEPS, FINE_STEPS = 100, 300  # of conjugate gradients: to choose and to begin with; for a result
 REWEIGHTINGS = 6
-LAST_STEPS = 8  # repeated when the withheld measurements are back
+AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
+LAST_STEPS = 8  # repeated when the withheld measurements are back; as many iterates as choosing a start has
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
-CAUTION = 0.1  # and the denoised one by this: with all measurements back, the start gains more than it does
-LOWEST = 0.1  # last denoising strength, relative to the noise, where each measurement corrects its own pixel only
+CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
+HIGHEST, LOWEST = 2.0, 0.2  # first and last denoising strength where there is noise, relative to it
+NOISY_WITHHELD = 0.1  # at least; noise hides what is better
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
 
@@ -245,7 +247,7 @@ class _Run:
                 f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic."
             )
         rng = np.random.default_rng(p.seed)
-        withheld = _withhold(problem.mask, p.withheld, rng)
+        withheld = _withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
         if self.prior is not None:
@@ -258,21 +260,19 @@ class _Run:
         if p.solver in SPARSE:
             yield from self._sparse(visible, withheld, prior)
             return
-        rounds, start, error = yield from self._choose_start(visible, withheld, prior)
-        name = f"Fourier-sparse start, {rounds} re-weighting{'s' * (rounds > 1)}" if rounds else "Gaussian-process start"
-        image = self._start(problem.mask, prior, rounds)
         if p.solver == "irls":
-            yield self._iterate(image, self.total, error, name)
+            yield from self._without_denoiser(visible, withheld, prior, 0, "")
             return
-        yield self._iterate(image, REWEIGHTINGS + 2, error, name)
+        rounds, start, error = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0)
+        yield self._iterate(start, REWEIGHTINGS + 2, error, _named(rounds))
         found = yield from self._trial(start, visible, withheld, prior)
         if found is None:
-            note = f"{name}; kept, because denoising did not predict withheld measurements better"
-            yield self._iterate(image, self.total, error, note)
+            note = "; kept, because denoising did not predict withheld measurements better"
+            yield from self._without_denoiser(visible, withheld, prior, self.total - LAST_STEPS, note)
             return
         data_step, keep, trial = found
-        last = self._sigmas(data_step, prior)[max(0, keep - LAST_STEPS) : keep]
-        done = f"{name}; {keep} denoising step{'s' * (keep > 1)} ({data_step})"
+        last = self._sigmas(prior)[max(0, keep - LAST_STEPS) : keep]
+        done = f"{_named(rounds)}; {keep} denoising step{'s' * (keep > 1)} ({data_step})"
         for k, u in enumerate(self._steps(data_step, trial, problem.mask, prior, last), 1):
             stage = "denoising with all measurements" if k < len(last) else done
             yield self._iterate(u, self.total - len(last) + k, problem.rms(trial, withheld), stage)
@@ -293,14 +293,20 @@ class _Run:
         start = torch.as_tensor(nearest(y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
+    def _without_denoiser(
+        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, index: int, note: str
+    ) -> Generator[Iterate, None, None]:
+        rounds, _, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index)
+        yield self._iterate(self._start(self.problem.mask, prior, rounds), self.total, error, _named(rounds) + note)
+
     def _choose_start(
-        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior
+        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int
     ) -> Generator[Iterate, None, tuple[int, torch.Tensor, float]]:
         """Return how many re-weightings predict the withheld part best, their image and its error."""
         problem, forced = self.problem, self.params.start == "irls"
         rounds, start = 0, problem.y
-        for k, image in enumerate(self._starts(visible, prior)):
-            yield self._iterate(image, 1 + k, problem.rms(image, withheld), "choosing the start")
+        for k, image in enumerate(self._starts(visible, prior, steps)):
+            yield self._iterate(image, index + 1 + k, problem.rms(image, withheld), "choosing the start")
             if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN, 1.0):
                 rounds, start = k, image
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
@@ -312,16 +318,19 @@ class _Run:
     ) -> Generator[Iterate, None, tuple[str, int, torch.Tensor] | None]:
         """Return the data step and the number of denoising steps that predict the withheld part best, and their image.
 
-        None: the start predicts it better.
+        None: the start predicts it better. Where there is noise, only the last step is judged: the best of many would be so by chance.
         """
         best, index, found = start, REWEIGHTINGS + 2, None
         for data_step in self.data_steps:
-            for k, u in enumerate(self._steps(data_step, start, visible, prior, self._sigmas(data_step, prior)), 1):
+            k, u = 0, start
+            for k, u in enumerate(self._steps(data_step, start, visible, prior, self._sigmas(prior)), 1):
                 index += 1
                 yield self._iterate(u, index, self.problem.rms(u, withheld), "trial with withheld measurements")
                 worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
-                if self.problem.beats(u, best, withheld, prior.sigma, *worth):
+                if not self.noisy and self.problem.beats(u, best, withheld, prior.sigma, *worth):
                     best, found = u, (data_step, k, u)
+            if self.noisy and self.problem.beats(u, best, withheld, prior.sigma, GAIN if found else 0.0):
+                best, found = u, (data_step, k, u)
         return found
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
@@ -352,32 +361,37 @@ class _Run:
         sigma = min(float(measured.std()) * noise / (1 + noise**2) ** 0.5, error(width, noise)) if self.noisy else 0.0
         return _Prior(float(width), noise, sigma)
 
-    def _starts(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
-        for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, FINE_STEPS, self.tick):
+    def _starts(self, mask: torch.Tensor, prior: _Prior, steps: int) -> Iterator[torch.Tensor]:
+        for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, steps, self.tick):
             yield image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
     def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
-        return next(islice(self._starts(mask, prior), rounds, None))
+        return next(islice(self._starts(mask, prior, FINE_STEPS), rounds, None))
 
     def _steps(self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
         assert self.denoiser is not None
         denoise: DenoiseFunction = self.denoiser
-        if self.params.equivariant:
-            denoise = equivariant(denoise, np.random.default_rng([self.params.seed, 1]))
+        group, averaging = self.params.equivariance, self.params.averaging
+        if group != "off":
+            whole = {"one": len(sigmas), "last": len(sigmas) - AVERAGED, "all": 0}[averaging]
+            denoise = equivariant(denoise, np.random.default_rng([self.params.seed, 1]), group, lambda call: call >= whole)
         if data_step == "krige":
             step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
         else:
             step = replace_step(self.problem.y, mask, prior.sigma)
-        return (u for _, u in SOLVERS[self.params.solver](start, denoise, step, sigmas))
+        images = (u for _, u in SOLVERS[self.params.solver](start, denoise, step, sigmas))
+        return settled(mean_of_last(images, self.params.mean_of_last), self.params.tolerance)
 
-    def _sigmas(self, data_step: str, prior: _Prior) -> list[float]:
-        """Return the strengths, log-spaced; those of a noisy frame's own pixels are weak, and the noise is averaged over the steps."""
-        if data_step == "replace" and prior.sigma:
-            first, last = prior.sigma, LOWEST * prior.sigma
-        else:
-            last = min(max(self.params.sigma_end, prior.sigma), 0.5)
-            first = max(self.params.sigma_start, last)
-        return np.geomspace(first, last, self.params.iterations).tolist()  # type: ignore[no-any-return]
+    def _sigmas(self, prior: _Prior) -> list[float]:
+        """Return the strengths, log-spaced; where there is noise, it is averaged over weak steps."""
+        first, last = self.params.sigma_start, self.params.sigma_end
+        if prior.sigma:
+            first, last = min(first, HIGHEST * prior.sigma), max(last, LOWEST * prior.sigma)
+        return np.geomspace(max(first, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
+
+
+def _named(rounds: int) -> str:
+    return f"Fourier-sparse start, {rounds} re-weighting{'s' * (rounds > 1)}" if rounds else "Gaussian-process start"
 
 
 def _scale(measurement: Measurement, device: torch.device) -> _Problem:

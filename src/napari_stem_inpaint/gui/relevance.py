@@ -20,7 +20,7 @@ Rule = Callable[[Any], bool]  # of an object with the model's fields as attribut
 
 ON_SURFACES = {"scene", "shape", "pixel_size_nm", "source_size_nm", "seed"}
 ATOMS_AT_RANDOM = ("rotation_deg", "vacancies", "intensity_scatter", "displacement_nm", "dopants")
-OF_THE_DENOISING = ("checkpoint", "iterations", "data_step", "equivariant", "sigma_start", "sigma_end")
+OF_THE_DENOISING = ("checkpoint", "iterations", "data_step", "equivariance", "mean_of_last", "tolerance", "sigma_start", "sigma_end")
 RANDOM_PATTERNS = ("random", "line-hop", "jittered-grid", "blue-noise", "random-rows")
 EFFECTS = (
     "dose_e_per_px", "readout_noise_e", "afterglow", "bits", "drift_nm_per_s", "wander_nm", "row_jitter_nm", "scan_noise_nm",
@@ -62,6 +62,7 @@ RULES: dict[type[Params], dict[str, Rule]] = {
     },
     ReconstructionParams: {
         **dict.fromkeys(OF_THE_DENOISING, lambda p: p.solver in PLUG_AND_PLAY),
+        "averaging": lambda p: p.solver in PLUG_AND_PLAY and p.equivariance != "off",
         "start": lambda p: p.solver in (*PLUG_AND_PLAY, "irls"),
         "withheld": lambda p: p.solver not in INTERPOLATIONS,
         "noise": lambda p: p.solver not in INTERPOLATIONS,

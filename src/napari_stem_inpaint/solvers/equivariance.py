@@ -1,8 +1,10 @@
-"""Equivariant denoising: each call sees a randomly turned, mirrored and shifted copy of the image."""
+"""Equivariant denoising: the denoiser sees moved copies of the image, so that no direction and no place is preferred."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +12,25 @@ from torch.nn import functional as F
 
 DenoiseFunction = Callable[[torch.Tensor, float], torch.Tensor]
 LARGEST_SHIFT = 8  # px: the coarsest cell of the networks' down-sampling grid
+LARGEST_TILT = 5.0  # degrees
+DRAWS = 8  # in place of all members of a group that has too many
+ELEMENTS: dict[str, tuple[int, ...]] = {  # of D4, by group
+    "rotations": (0, 1, 2, 3),
+    "mirrors": (0, 2, 4, 6),
+    "shifts": (0,),
+    "small-rotations": (0,),
+    "all": tuple(range(8)),
+}
+
+
+@dataclass(frozen=True)
+class Move:
+    """A shift by ``top`` and ``left`` px, then ``element`` 0…7 of D4, then a turn by ``degrees``."""
+
+    element: int = 0
+    top: int = 0
+    left: int = 0
+    degrees: float = 0.0
 
 
 def transform(image: torch.Tensor, element: int) -> torch.Tensor:
@@ -23,17 +44,56 @@ def inverse(image: torch.Tensor, element: int) -> torch.Tensor:
     return torch.rot90(image.flip(-1) if element >= 4 else image, -(element % 4), (-2, -1))
 
 
-def equivariant(denoiser: DenoiseFunction, rng: np.random.Generator) -> DenoiseFunction:
-    """Return the Monte-Carlo estimate of the group-averaged denoiser: one random transformation per call.
+def turn(image: torch.Tensor, degrees: float) -> torch.Tensor:
+    """Turn ``image`` (B, 1, Y, X) about its centre, by cubic interpolation, reflected at the borders."""
+    height, width = image.shape[-2:]
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    matrix = image.new_tensor([[c, -s * height / width, 0.0], [s * width / height, c, 0.0]])
+    grid = F.affine_grid(matrix.expand(len(image), 2, 3), list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
-    D_G(x) = T_g⁻¹ D(T_g x), g drawn uniformly (Terris et al. 2023, arXiv 2312.01831). Shifts pad by reflection and crop
-    back; nothing wraps around, so borders stay sound.
+
+def equivariant(
+    denoiser: DenoiseFunction, rng: np.random.Generator, group: str = "all", averaged: Callable[[int], bool] = lambda _: False
+) -> DenoiseFunction:
+    """Return the group-averaged denoiser, or its Monte-Carlo estimate: one random member of ``group`` per call.
+
+    D_G(x) = mean over g of T_g⁻¹ D(T_g x) (Terris et al. 2023, arXiv 2312.01831). Shifts pad by reflection and crop back; nothing
+    wraps around, so borders stay sound. Small rotations turn back only what was removed, so that interpolation spares the image.
+
+    Parameters
+    ----------
+    denoiser
+        ``denoiser(image (B, 1, Y, X), sigma)``.
+    rng
+        Draws the members.
+    group
+        "rotations", "mirrors", "shifts", "small-rotations" or "all" (turns, mirrors and shifts).
+    averaged
+        Whether the call of this number, from 0, averages over the whole group.
     """
+    calls = iter(range(2**62))
 
     def denoise(image: torch.Tensor, sigma: float) -> torch.Tensor:
-        element = int(rng.integers(8))
-        top, left = (int(rng.integers(0, min(LARGEST_SHIFT, side))) for side in image.shape[-2:])
-        moved = transform(F.pad(image, (left, 0, top, 0), mode="reflect"), element)
-        return inverse(denoiser(moved, sigma), element)[..., top:, left:]
+        moves = list(_moves(group, rng, averaged(next(calls)), min(image.shape[-2:])))
+        return torch.stack([_denoised(denoiser, image, sigma, move) for move in moves]).mean(0)
 
     return denoise
+
+
+def _moves(group: str, rng: np.random.Generator, every: bool, side: int) -> Iterator[Move]:
+    elements = ELEMENTS[group]
+    chosen = [elements[int(rng.integers(len(elements)))]]
+    if every:
+        chosen = list(elements) if len(elements) > 1 else [0] * DRAWS
+    for element in chosen:
+        top, left = rng.integers(0, min(LARGEST_SHIFT, side), 2).tolist() if group in ("shifts", "all") else (0, 0)
+        yield Move(element, top, left, rng.uniform(-LARGEST_TILT, LARGEST_TILT) if group == "small-rotations" else 0.0)
+
+
+def _denoised(denoiser: DenoiseFunction, image: torch.Tensor, sigma: float, move: Move) -> torch.Tensor:
+    if move.degrees:
+        turned = turn(image, move.degrees)
+        return image + turn(denoiser(turned, sigma) - turned, -move.degrees)
+    moved = transform(F.pad(image, (move.left, 0, move.top, 0), mode="reflect"), move.element)
+    return inverse(denoiser(moved, sigma), move.element)[..., move.top :, move.left :]

@@ -18,6 +18,7 @@ and yields the image ``(Y, X)`` after the denoiser and the one after the data st
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -100,6 +101,24 @@ def red(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sig
 SOLVERS: dict[str, Solver] = {"apgd": apgd, "hqs": hqs, "pgd": pgd, "admm": admm, "drs": drs, "red": red}
 
 
+def mean_of_last(images: Iterable[torch.Tensor], count: int) -> Iterator[torch.Tensor]:
+    """Yield the mean of the last ``count`` images in place of each."""
+    last: deque[torch.Tensor] = deque(maxlen=count)
+    for image in images:
+        last.append(image)
+        yield image if len(last) == 1 else torch.stack(list(last)).mean(0)
+
+
+def settled(images: Iterable[torch.Tensor], tolerance: float) -> Iterator[torch.Tensor]:
+    """Yield images until one differs from the one before by less than ``tolerance`` (RMS)."""
+    before: torch.Tensor | None = None
+    for image in images:
+        yield image
+        if tolerance and before is not None and float((image - before).square().mean().sqrt()) < tolerance:
+            return
+        before = image
+
+
 def _denoised(denoiser: DenoiseFunction, u: torch.Tensor, sigma: float) -> torch.Tensor:
     return denoiser(u[None, None].float(), sigma)[0, 0].to(u)
 
@@ -122,12 +141,14 @@ def krige_step(y: torch.Tensor, mask: torch.Tensor, noise: float, width: float, 
 
     u = x + K Mᵀ (M K Mᵀ + (noise/sigma)²)⁻¹ (y − M x), K the covariance of the error of x, whose spectrum is taken from x.
     """
-    grid = Grid.of(y)
+    seen, values = mask.float(), y.float()  # corrections are small; single precision halves the time
+    grid = Grid.of(values)
 
     def step(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        power = lattice_power(x, grid, width)
+        power = lattice_power(x.float(), grid, width)
         relative = max(noise / sigma, EASE)
-        u = x + grid.crop(krige(y - x, mask, power, grid, relative, KRIGE_STEPS, tick, 1e-3))
+        correction = grid.crop(krige((y - x).float(), seen, power, grid, relative, KRIGE_STEPS, tick, 1e-3))
+        u = x + correction
         return u if noise else torch.where(mask > 0, y, u)
 
     return step
