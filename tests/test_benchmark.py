@@ -25,7 +25,7 @@ def small(monkeypatch):
 
 def test_the_suite_has_every_condition_once():
     sizes = {name: list(benchmark.cases(BenchmarkParams(suite=name))) for name in ("quick", "standard", "full")}
-    assert [len(found) for found in sizes.values()] == [8, 6 * 2 * 4 * 9 * 8, 6 * 2 * 4 * 3 * 4 * 4 * 8]
+    assert [len(found) for found in sizes.values()] == [8, 2 * 4 * (8 * 2 + 8 * 2 + 4), 6 * 2 * 4 * 3 * 4 * 4 * 8]
     for found in sizes.values():
         assert len(set(found)) == len(found)
     assert set(sizes["standard"]) < set(sizes["full"])
@@ -34,7 +34,7 @@ def test_the_suite_has_every_condition_once():
 def test_its_crystals_are_in_no_training():
     from napari_stem_inpaint.simulation.training_scenes import HELD_OUT
 
-    assert {name.partition(" ")[0] for name in benchmark.CRYSTALS} <= set(HELD_OUT)
+    assert {name.partition(" ")[0] for name in benchmark.MAIN + benchmark.OTHER} <= set(HELD_OUT)
 
 
 def test_a_case_is_the_same_for_everyone():

@@ -22,7 +22,7 @@ from .io.boundary import write_atomically
 from .metrics import evaluate
 from .params import AcquisitionParams, BenchmarkParams, ReconstructionParams, ScanParams, SimulationParams
 
-CRYSTALS = ("SrTiO3", "Si", "Si [001]", "GaN", "Au", "CeO2")  # none of them in training
+MAIN, OTHER = ("SrTiO3", "Si"), ("Si [001]", "GaN", "Au", "CeO2")  # none of them in training
 DEFECTS = {"vacancies": 0.05, "intensity_scatter": 0.15, "displacement_nm": 0.005}
 CENTRE: dict[str, Any] = {"pattern": "random", "ratio": 0.25, "counts": 0}
 VARIED: dict[str, tuple[Any, ...]] = {"pattern": ("line-hop", "blue-noise"), "ratio": (0.05, 0.1, 0.5), "counts": (10000, 1000, 100)}
@@ -58,8 +58,7 @@ class Case:
         from .simulation.acquisition import acquire
 
         scan = make_scan(frame.shape, ScanParams.model_validate({"pattern": self.pattern, "ratio": self.ratio, "seed": self.seed}))
-        dose = self.counts / float(frame.image.max())
-        return acquire(frame, scan, AcquisitionParams(dose_e_per_px=dose, seed=self.seed))
+        return acquire(frame, scan, AcquisitionParams(dose_e_per_px=self.counts, seed=self.seed))
 
 
 @dataclass(frozen=True)
@@ -78,20 +77,28 @@ class Row:
 
 
 def cases(params: BenchmarkParams) -> Iterator[Case]:
-    """Yield the suite: around one centre, or for ``full`` every combination; for ``quick`` a few small ones."""
+    """Yield the suite, seed by seed, so that what is done when it is stopped is of use."""
     if params.suite == "quick":
-        for crystal, pixel, counts in itertools.product(("SrTiO3", "Si"), (0.015, 0.03), (0, 1000)):
+        for crystal, pixel, counts in itertools.product(MAIN, (0.015, 0.03), (0, 1000)):
             yield Case(crystal, True, pixel, "random", 0.25, counts, 128, 1)
         return
-    settings = [CENTRE]
-    if params.suite == "full":
+    for seed in range(1, params.seeds + 1):
+        for crystals, setting in _settings(params.suite == "full", seed == 1):
+            for pixel, defective, crystal in itertools.product(PIXELS_NM, (False, True), crystals):
+                yield Case(crystal, defective, pixel, side_px=256, seed=seed, **setting)
+
+
+def _settings(full: bool, first: bool) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield crystals and how they are measured: every combination, or around one centre, and that alone after the first seed."""
+    if full:
         every = {name: (CENTRE[name], *VARIED[name]) for name in VARIED}
-        settings = [dict(zip(every, values, strict=True)) for values in itertools.product(*every.values())]
-    else:
-        settings += [CENTRE | {name: value} for name, values in VARIED.items() for value in values]
-    seeds = range(1, params.seeds + 1)
-    for seed, setting, pixel, defective, crystal in itertools.product(seeds, settings, PIXELS_NM, (False, True), CRYSTALS):
-        yield Case(crystal, defective, pixel, side_px=256, seed=seed, **setting)
+        for values in itertools.product(*every.values()):
+            yield MAIN + OTHER, dict(zip(every, values, strict=True))
+        return
+    yield MAIN, CENTRE
+    if first:
+        yield from ((MAIN, CENTRE | {name: value}) for name, values in VARIED.items() for value in values)
+        yield OTHER, CENTRE
 
 
 def run(params: BenchmarkParams, folder: Path) -> Iterator[tuple[Row, float]]:

@@ -242,7 +242,9 @@ class BenchmarkParams(Params):
     """Which solvers are compared, on how much of the fixed suite."""
 
     suite: Literal["quick", "standard", "full"] = _field(
-        "standard", "quick: eight small cases; standard: one condition varied at a time; full: every combination."
+        "standard",
+        "quick: eight small cases; standard: SrTiO3 and Si at four pixel sizes, with the first seed one condition varied at a time "
+        "and four more crystals; full: every combination, for a cluster.",
     )
     solvers: str = _field("apgd,hqs,irls,gp,biharmonic,cubic,tv,wavelet,dct", "Solvers to compare, separated by commas.")
     checkpoints: str = _field("stem-tiny", "Denoisers for those that take one, separated by commas.")
