@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import napari_stem_inpaint as nsi
+from napari_stem_inpaint.denoisers import checkpoint as checkpoint_module
 from napari_stem_inpaint.denoisers.cards import Card, read_card
-from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, save_checkpoint
+from napari_stem_inpaint.denoisers.checkpoint import OVERLAP_PX, load_checkpoint, save_checkpoint
 from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, NAFUNet, build_network
 from napari_stem_inpaint.denoisers.registry import installed, load_denoiser
 from napari_stem_inpaint.errors import CheckpointError
+from napari_stem_inpaint.metrics import sre_db
 
 TINY = {"channels": (4, 8), "blocks": 1, "contrasts": 2}
 
@@ -82,6 +85,24 @@ def test_a_checkpoint_rebuilds_its_network(checkpoint):
         for denoiser.half, error in ((False, 1e-6), (True, 0.1 * 0.03)):
             torch.testing.assert_close(denoiser(x, 0.1), network()(x, torch.tensor([0.1])), rtol=0, atol=error)
     assert read_card(checkpoint) == denoiser.card == card()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stem-tiny", "stem-base", "stem-naf"])
+def test_seams_are_invisible(name, monkeypatch):
+    """In parts and as a whole agree to 50 dB, wherever the parts meet, and no part costs memory for the whole."""
+    frame = nsi.simulate(nsi.SimulationParams(shape=(200, 328), pixel_size_nm=0.02, vacancies=0.05)).image
+    clean = torch.as_tensor(frame / frame.max())[None, None]
+    noisy = clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    denoiser = load_denoiser(name, "cpu")
+    whole = denoiser(noisy, 0.1)
+    monkeypatch.setattr(checkpoint_module, "TILE_PX", 128)
+    sides: set[int] = set()
+    denoiser.network.register_forward_pre_hook(lambda _, given: sides.update(given[0].shape[-2:]))
+    parts = denoiser(noisy, 0.1)
+    assert max(sides) <= 192 + 2 * OVERLAP_PX
+    assert len(sides) > 1
+    assert sre_db(parts[0, 0].numpy(), whole[0, 0].numpy()) > 50
 
 
 def test_a_stop_is_asked_for_inside_a_pass(checkpoint):

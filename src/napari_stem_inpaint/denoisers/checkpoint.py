@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise, product
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ from .cards import SUFFIX, Card, card_in, checked_size, read_metadata
 from .foreign import foreign_card, foreign_weights, read_pickled
 from .networks import UNet, build_network, on_device
 from .programs import Program, is_torchscript
+
+TILE_PX, OVERLAP_PX = 512, 64  # multiples of the networks' coarsest cell; larger images are denoised in parts
 
 
 class Denoiser:
@@ -40,8 +43,10 @@ class Denoiser:
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         x = image.to(self.device, torch.float32)
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=self.device)
+        restored = torch.empty_like(x)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            restored: torch.Tensor = self.network(x, level)
+            for (top, rows, y), (left, columns, z) in product(_spans(x.shape[-2]), _spans(x.shape[-1])):
+                restored[..., top, left] = self.network(x[..., rows, columns], level)[..., y, z]
         return restored.to(image)
 
     def on_every_layer(self, tick: Callable[[], None]) -> None:
@@ -49,6 +54,14 @@ class Denoiser:
         for module in self.network.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 module.register_forward_pre_hook(lambda *_: tick())
+
+
+def _spans(side: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Yield parts that together cover ``side`` px, each with the wider one to compute it from, and where it lies in that."""
+    edges = [*range(0, max(side - TILE_PX // 2, 1), TILE_PX), side]
+    for first, last in pairwise(edges):
+        begin, end = max(0, first - OVERLAP_PX), min(side, last + OVERLAP_PX)
+        yield slice(first, last), slice(begin, end), slice(first - begin, last - begin)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
