@@ -1,7 +1,9 @@
 """The command line: the documented lines, and one sentence for every wrong input."""
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +34,26 @@ def folder(tmp_path, monkeypatch) -> Path:
     for line in LINES:
         assert main(line.split()) == 0
     return tmp_path
+
+
+def test_an_interrupt_that_a_callback_swallows_stops_all_the_same(folder, monkeypatch, capsys):
+    """Python drops what is raised in a callback from C; the command ends after the step, and writes nothing."""
+    seen = []
+
+    def swallowing(*_, **__):
+        for index in range(100):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            seen.append(index)
+            yield nsi.Iterate(index, 100, np.zeros((64, 64), np.float32), 0.0, 0.0, "step", {})
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("napari_stem_inpaint.reconstruction.iterate", swallowing)
+    assert main("reconstruct measured.tif --mask mask.tif --out result.tif".split()) == 130
+    assert seen == [0]
+    assert "stopped." in capsys.readouterr().err
+    assert not Path("result.tif").exists()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_reconstruct_and_evaluate(folder, capsys):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -16,6 +17,7 @@ from .simulation.presets import PRESETS, Preset
 from .training_presets import PRESETS as TRAININGS
 
 P = TypeVar("P", bound=Params)
+T = TypeVar("T")
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 
@@ -24,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pydantic import ValidationError
 
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    _interrupted.clear()
+    before = {kind: signal.signal(kind, _interrupt) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         options.run(options)
     except KeyboardInterrupt:
@@ -34,12 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stem-inpaint: {sentence(error)}", file=sys.stderr)
         return FAILED if isinstance(error, (SolverError, MemoryError)) else BAD_INPUT
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
     return 0
 
 
+_interrupted = threading.Event()
+
+
 def _interrupt(*_: object) -> None:
+    _interrupted.set()
     raise KeyboardInterrupt
+
+
+def _stoppable(steps: Iterable[T]) -> Iterator[T]:
+    """Pass ``steps`` on; stop after one in which the interrupt was swallowed, as happens in callbacks from C."""
+    for step in steps:
+        yield step
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
 
 
 # --- options from the models
@@ -238,7 +254,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
     from .reconstruction import finish, iterate
 
     with tqdm(disable=None, bar_format="{l_bar}{bar}| {postfix}") as bar:
-        for last in iterate(measurement, params, reference=reference):
+        for last in _stoppable(iterate(measurement, params, reference=reference)):
             bar.total = last.total
             sre = f", SRE {last.scores['sre_db']:.2f} dB" if last.scores else ""
             bar.set_postfix_str(f"{last.stage}{sre}", refresh=False)
@@ -277,7 +293,7 @@ def _train(options: argparse.Namespace) -> None:
     with tqdm(total=100, disable=None, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
         steps = train(params, options.out)
         try:
-            for n, step in enumerate(steps):
+            for n, step in enumerate(_stoppable(steps)):
                 smooth = step.loss if n == 0 else 0.99 * smooth + 0.01 * step.loss
                 news = f"step {step.index}, error / noise {smooth:.2f} dB, {step.patches_per_s:.0f} patches/s, data {step.data_share:.0%}"
                 bar.set_postfix_str(news, refresh=False)
@@ -300,7 +316,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from . import benchmark
 
     with tqdm(total=100, disable=None, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
-        for row, share in benchmark.run(params, options.out):
+        for row, share in _stoppable(benchmark.run(params, options.out)):
             bar.set_postfix_str(f"{row.solver} {row.scores['sre_db']:.1f} dB", refresh=False)
             bar.update(100 * share - bar.n)
     text, files = benchmark.report(options.out)
