@@ -73,7 +73,7 @@ def test_the_table_gives_means_and_marks_the_best():
     rows = [row(sre=20), row(replace(CASE, seed=4), sre=22), row(solver="apgd", checkpoint="mine", sre=30)]
     head, _, line, seconds = benchmark.tables(rows).splitlines()
     assert head.endswith("| gp | apgd (mine) |")
-    assert line == "| 0.20 | defective | random | 25% | 1000 | 21.0 ± 1.0 | **30.0 ± 0.0** |"
+    assert line == "| Si [001], GaN, Au, CeO2 | defective | 0.20 | random | 25% | 1000 | 2 | 21.0 ± 1.0 | **30.0 ± 0.0** |"
     assert seconds.endswith("| 1.5 | 1.5 |")
 
 

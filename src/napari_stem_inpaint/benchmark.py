@@ -194,22 +194,24 @@ def tables(rows: Iterable[Row]) -> str:
     """Return Markdown: for each condition the mean SRE of every method ± its standard deviation, the best in bold."""
     rows = list(rows)
     methods = list(dict.fromkeys(r.method for r in rows))
-    out = ["| Å/px | specimen | scan | ratio | counts | " + " | ".join(map(_label, methods)) + " |", "|---" * (5 + len(methods)) + "|"]
-    grouped: dict[tuple[Any, ...], dict[tuple[str, str], list[float]]] = {}
+    head = ("crystals", "specimen", "Å/px", "scan", "ratio", "counts", "n", *map(_label, methods))
+    grouped: dict[tuple[str, ...], dict[tuple[str, str], list[float]]] = {}
     for r in sorted(rows, key=lambda r: _order(r.case)):
         c = r.case
-        condition = (f"{10 * c.pixel_size_nm:.2f}", "defective" if c.defective else "perfect", c.pattern, f"{c.ratio:.0%}")
-        at = grouped.setdefault((*condition, f"{c.counts:g}" if c.counts else "clean"), {})
-        at.setdefault(r.method, []).append(r.scores["sre_db"])
+        specimen = (", ".join(MAIN if c.crystal in MAIN else OTHER), "defective" if c.defective else "perfect")
+        scan = (f"{10 * c.pixel_size_nm:.2f}", c.pattern, f"{c.ratio:.0%}", f"{c.counts:g}" if c.counts else "clean")
+        grouped.setdefault((*specimen, *scan), {}).setdefault(r.method, []).append(r.scores["sre_db"])
+    lines = [head, ("---",) * len(head)]
     for condition, scores in grouped.items():
-        best = max(np.mean(values) for values in scores.values())
-        out.append(f"| {' | '.join(condition)} | " + " | ".join(_cell(scores.get(m, []), float(best)) for m in methods) + " |")
+        best = max(float(np.mean(values)) for values in scores.values())
+        lines.append((*condition, str(max(map(len, scores.values()))), *(_cell(scores.get(m, []), best) for m in methods)))
     seconds = (np.mean([r.seconds for r in rows if r.method == m]) for m in methods)
-    return "\n".join([*out, "| | | | | seconds | " + " | ".join(f"{t:.1f}" for t in seconds) + " |"])
+    lines.append((*[""] * 6, "s", *(f"{t:.1f}" for t in seconds)))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _order(c: Case) -> tuple[Any, ...]:
-    return (c.pattern != "random", c.pattern, c.ratio != 0.25, c.ratio, c.counts, c.pixel_size_nm, c.defective)
+    return (c.crystal in OTHER, c.pattern != "random", c.pattern, c.ratio != 0.25, c.ratio, c.counts, c.pixel_size_nm, c.defective)
 
 
 def _label(method: tuple[str, str]) -> str:
@@ -238,7 +240,7 @@ def figures(rows: Iterable[Row], folder: Path) -> list[Path]:
         "time": (rows, lambda r: 0.0, "Time of a reconstruction, s"),
     }
     for name, (chosen, key, label) in pictures.items():
-        if not chosen:
+        if not chosen or (name != "time" and len({key(r) for r in chosen}) == 1):
             continue
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.add_subplot()
