@@ -9,7 +9,6 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import pages
 
 import napari_stem_inpaint as nsi
