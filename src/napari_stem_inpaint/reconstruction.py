@@ -41,7 +41,8 @@ EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradien
 ROUGH_STEPS, FINE_STEPS = 100, 300  # of conjugate gradients: to choose and to begin with; for a result
 REWEIGHTINGS = 6
 AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
-LAST_STEPS = 8  # repeated when the withheld measurements are back; as many iterates as choosing a start has
+LAST_STEPS = 8  # repeated when the withheld measurements are back
+DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and asked again
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
@@ -224,7 +225,7 @@ class _Run:
         if params.solver in SPARSE:
             self.total = 2 * len(THRESHOLDS)
         if params.solver in PLUG_AND_PLAY:
-            self.total += len(self.data_steps) * params.iterations + LAST_STEPS
+            self.total += len(self.data_steps) * params.iterations + LAST_STEPS + REWEIGHTINGS + 1
         self.remarks: tuple[str, ...] = ()
 
     def iterates(self) -> Iterator[Iterate]:
@@ -261,15 +262,19 @@ class _Run:
             yield from self._sparse(visible, withheld, prior)
             return
         if p.solver == "irls":
-            yield from self._without_denoiser(visible, withheld, prior, 0, "")
+            rounds, _, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0)
+            yield self._iterate(self._start(problem.mask, prior, rounds), self.total, error, _named(rounds))
             return
         rounds, start, error = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0)
         yield self._iterate(start, REWEIGHTINGS + 2, error, _named(rounds))
         found = yield from self._trial(start, visible, withheld, prior)
-        if found is None:
-            note = "; kept, because denoising did not predict withheld measurements better"
-            yield from self._without_denoiser(visible, withheld, prior, self.total - LAST_STEPS, note)
-            return
+        if found is None or (not self.noisy and problem.rms(found[2], withheld) > DOUBT * error):
+            index = self.total - LAST_STEPS - REWEIGHTINGS - 1
+            better, start, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index)
+            if found is None or not problem.beats(found[2], start, withheld, prior.sigma, CAUTION, 1.0):
+                note = f"{_named(better)}; kept, because denoising did not predict withheld measurements better"
+                yield self._iterate(self._start(problem.mask, prior, better), self.total, error, note)
+                return
         data_step, keep, trial = found
         last = self._sigmas(prior)[max(0, keep - LAST_STEPS) : keep]
         done = f"{_named(rounds)}; {keep} denoising step{'s' * (keep > 1)} ({data_step})"
@@ -292,12 +297,6 @@ class _Run:
         y = self.problem.y
         start = torch.as_tensor(nearest(y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
-
-    def _without_denoiser(
-        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, index: int, note: str
-    ) -> Generator[Iterate, None, None]:
-        rounds, _, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index)
-        yield self._iterate(self._start(self.problem.mask, prior, rounds), self.total, error, _named(rounds) + note)
 
     def _choose_start(
         self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int
