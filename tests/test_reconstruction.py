@@ -146,6 +146,23 @@ def test_where_there_is_noise_both_data_steps_are_tried():
     assert len({it.total for it in iterates}) == 1
 
 
+def test_a_known_noise_is_taken_as_it_is():
+    """The strengths are those of the noise that is told, in the units of the image, and an estimate that is far off is overruled."""
+    _, m = measurement()
+    strengths = []
+
+    def record(image, sigma):
+        strengths.append(sigma)
+        return image
+
+    low, high = np.percentile(m.values[m.mask], (0.1, 99.9))
+    run(m, record, iterations=5, equivariance="off", noise_std=0.05 * (high - low))
+    assert strengths[:5] == pytest.approx(np.geomspace(0.1, 0.01, 5), rel=1e-3)
+    strengths.clear()
+    run(m, record, iterations=5, equivariance="off", noise_std=0.05 * (high - low), noise="none")
+    assert strengths[0] == pytest.approx(0.2)
+
+
 @given(noise=st.floats(0.01, 0.5), seed=st.integers(0, 99))
 def test_beyond_the_noise_counts(noise, seed):
     """The truth beats an error of half the noise; an error of the same size in another place does not; twice a margin is no gain."""

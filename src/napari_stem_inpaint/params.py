@@ -206,6 +206,9 @@ class ReconstructionParams(Params):
     noise: Literal["auto", "none", "estimate"] = _field(
         "auto", "none: measured values are exact; estimate: they are noisy; auto: as the measurement says, else estimate."
     )
+    noise_std: float = _field(
+        0.0, "The noise's standard deviation, in the units of the image, where it is known; 0 = estimated.", "", ge=0, le=1e9
+    )
     withheld: float = _field(0.03, "Fraction of the measurements withheld to choose between starts and steps.", "", ge=0.01, le=0.5)
     seed: int = _field(0, "Chooses withheld positions and transformations.", "", **Seed)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")

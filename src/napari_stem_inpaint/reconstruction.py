@@ -9,6 +9,7 @@ result, and the last iterate says so.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -215,7 +216,8 @@ class _Run:
             self.prior = load_denoiser(params.checkpoint, self.device)
             self.prior.on_every_layer(tick)
             self.denoiser = self.prior
-        self.noisy = params.noise == "estimate" or (params.noise == "auto" and measurement.noise != "none")
+        told = "estimate" if params.noise_std or measurement.noise != "none" else "none"
+        self.noisy = (told if params.noise == "auto" else params.noise) == "estimate"
         # simulated noise asks for the kriged step, most experimental frames for the other
         tried = ("krige", "replace") if self.noisy else ("krige",)
         self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
@@ -344,21 +346,28 @@ class _Run:
         if seen.sum() < FEWEST or not hidden.any():
             y, seen, hidden = self.problem.y, visible, withheld
 
-        def error(width: float, noise: float) -> float:
+        def errors(width: float, noise: float) -> list[float]:
             image = gaussian_process(y, seen, width, noise, ROUGH_STEPS, self.tick)
-            return float((((image - y) * hidden).square().sum() / hidden.sum()).sqrt())
+            return [float((((image - y) * where).square().sum() / where.sum()).sqrt()) for where in (seen, hidden)]
 
-        noise = 0.1 if self.noisy else EXACT
-        width = min(WIDTHS, key=lambda w: error(float(w), noise))
-        if self.noisy:
-            noise = min(NOISES, key=lambda n: error(float(width), n))
-            width = min(WIDTHS, key=lambda w: error(float(w), noise))
-        else:
-            ratio = (WIDTHS[1] / WIDTHS[0]) ** 0.5
-            width = min((width / ratio, width, width * ratio), key=lambda w: error(float(w), noise))
-        measured = self.problem.y[self.problem.mask > 0]
-        sigma = min(float(measured.std()) * noise / (1 + noise**2) ** 0.5, error(width, noise)) if self.noisy else 0.0
-        return _Prior(float(width), noise, sigma)
+        def error(width: float, noise: float) -> float:
+            return errors(width, noise)[1]
+
+        def best(noise: float) -> float:
+            return float(min(WIDTHS, key=lambda w: error(float(w), noise)))
+
+        if not self.noisy:
+            width, ratio = best(EXACT), (WIDTHS[1] / WIDTHS[0]) ** 0.5
+            return _Prior(min((width / ratio, width, width * ratio), key=lambda w: error(w, EXACT)), EXACT, 0.0)
+        if known := self.params.noise_std / self.problem.span:
+            total = float(self.problem.y[self.problem.mask > 0].var())
+            noise = known / max(total - known**2, known**2) ** 0.5
+            return _Prior(best(noise), noise, known)
+        width = best(0.1)
+        noise = min(NOISES, key=lambda n: error(width, n))
+        width = best(noise)
+        # what fits some of the noise is nearer to what it has seen than the noise, and as much farther from the rest
+        return _Prior(width, noise, math.prod(errors(width, noise)) ** 0.5)
 
     def _starts(self, mask: torch.Tensor, prior: _Prior, steps: int) -> Iterator[torch.Tensor]:
         for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, steps, self.tick):

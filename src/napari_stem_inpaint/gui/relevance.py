@@ -66,6 +66,7 @@ RULES: dict[type[Params], dict[str, Rule]] = {
         "start": lambda p: p.solver in (*PLUG_AND_PLAY, "irls"),
         "withheld": lambda p: p.solver not in INTERPOLATIONS,
         "noise": lambda p: p.solver not in INTERPOLATIONS,
+        "noise_std": lambda p: p.solver not in INTERPOLATIONS and p.noise != "none",
     },
     TrainingParams: {
         "network": lambda p: not p.start_from,
