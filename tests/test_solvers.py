@@ -231,7 +231,7 @@ def test_no_solver_moves_away_from_its_answer(solver):
 def test_all_of_them_can_be_chosen():
     assert tuple(SOLVERS) == PLUG_AND_PLAY
     assert tuple(classical.INTERPOLATIONS) == params.INTERPOLATIONS
-    assert {*SOLVERS, *classical.INTERPOLATIONS, *sparse.SPARSE, "gp", "irls"} == set(get_args(params.SolverName))
+    assert {*SOLVERS, *classical.INTERPOLATIONS, *sparse.SPARSE, *params.ONE_PASS, "gp", "irls"} == set(get_args(params.SolverName))
 
 
 def test_gradient_and_divergence_are_adjoint():

@@ -24,19 +24,19 @@ def test_a_stream_begun_later_gives_the_same_batches(step):
         whole.batch(n)
     for n in (step, step + 1):
         a, b = whole.batch(n), late.batch(n)
-        assert all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("noisy", "target", "sigma", "known"))
+        assert all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("seen", "target", "sigma", "known", "counts"))
 
 
 def test_images_are_renewed_and_forgotten():
     stream = Stream(TrainingParams(**SHORT), CPU)
     for n in range(9):
         stream.batch(n)
-        assert sorted(stream.pool) == list(range(n // 4, n // 4 + 16))
+        assert sorted(stream.pool.items) == list(range(n // 4, n // 4 + 16))
 
 
 def test_workers_make_the_same_images():
     alone, helped = (Stream(TrainingParams(**SHORT, workers=w), CPU).batch(0) for w in (0, 1))
-    assert torch.equal(alone.noisy, helped.noisy)
+    assert torch.equal(alone.seen, helped.seen)
 
 
 @given(st.floats(1e-3, 0.05), st.integers(0, 100))
@@ -49,7 +49,7 @@ def test_noise_is_of_the_level_that_is_told(own, seed):
     z = torch.as_tensor(rng.standard_normal(truth.shape), dtype=torch.float32)
     made = _corrupted(truth + torch.as_tensor(levels, dtype=torch.float32).view(-1, 1, 1, 1) * z, levels, TrainingParams(), rng)
     for n in range(6):
-        inside, against = ((a[n] - 0.5).double().flatten() for a in (made.noisy, made.target))
+        inside, against = ((a[n] - 0.5).double().flatten() for a in (made.seen, made.target))
         sigma = float(made.sigma[n])
         assert float(inside.std()) == pytest.approx(sigma, rel=0.05)
         assert float(against.var()) == pytest.approx(float(made.known[n]) * sigma**2, rel=0.06, abs=1e-12)
@@ -60,7 +60,7 @@ def test_shot_noise_keeps_the_level_and_follows_the_intensity(monkeypatch):
     monkeypatch.setattr(training_data, "SIGNAL_DEPENDENT", 1.0)
     ramp = torch.linspace(0, 1, 256).expand(8, 1, 256, 256).contiguous()
     made = _corrupted(ramp, np.zeros(8), TrainingParams(sigma_min=0.02, sigma_max=0.05), np.random.default_rng(0))
-    relative = (made.noisy - ramp) / made.sigma.view(-1, 1, 1, 1)
+    relative = (made.seen - ramp) / made.sigma.view(-1, 1, 1, 1)
     assert float(relative.var()) == pytest.approx(1, rel=0.02)
     dark, bright = relative[..., 25].var(), relative[..., 230].var()
     assert float(bright / dark) == pytest.approx((230 / 255 + 0.02) / (25 / 255 + 0.02), rel=0.15)
@@ -84,7 +84,7 @@ def test_frames_of_ones_own(tmp_path):
     assert clean.noise == 0
     stream = Stream(TrainingParams(**SHORT, frames_share=1.0), CPU, [noisy, clean])
     batch = stream.batch(0)
-    assert batch.noisy.isfinite().all()
+    assert batch.seen.isfinite().all()
     assert (batch.known > 0).any()
 
 
@@ -107,4 +107,4 @@ def test_what_cannot_be_learned_from_is_said(tmp_path, array, said):
 def test_a_frame_is_never_cut_beyond_itself():
     frame = TrainingFrame(torch.arange(32.0 * 33).view(32, 33), 0.0)
     stream = Stream(TrainingParams(**SHORT, frames_share=1.0), CPU, [frame])
-    assert stream.batch(0).noisy.shape == (4, 1, 32, 32)
+    assert stream.batch(0).seen.shape == (4, 1, 32, 32)

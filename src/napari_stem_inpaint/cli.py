@@ -295,17 +295,17 @@ def _train(options: argparse.Namespace) -> None:
         try:
             for n, step in enumerate(_stoppable(steps)):
                 smooth = step.loss if n == 0 else 0.99 * smooth + 0.01 * step.loss
-                news = f"step {step.index}, error / noise {smooth:.2f} dB, {step.patches_per_s:.0f} patches/s, data {step.data_share:.0%}"
+                news = f"step {step.index}, error left {smooth:.2f} dB, {step.patches_per_s:.0f} patches/s, data {step.data_share:.0%}"
                 bar.set_postfix_str(news, refresh=False)
                 bar.update(100 * step.progress - bar.n)
                 if step.psnr_gain_db:
-                    news = f"step {step.index}, PSNR gain in dB by noise level {_in_a_row(step.psnr_gain_db)}"
+                    news = f"step {step.index}, {_in_a_row(step.psnr_gain_db, params.task)}"
                     bar.write(news + " (best so far)" * step.best, file=sys.stderr)
         finally:
             steps.close()
-    gains = read_card(options.out).psnr_gain_db
-    print(f"{options.out}: PSNR gain in dB by noise level {_in_a_row(gains)}")
-    print(f"Use it with --checkpoint {options.out}, or keep it by a name: stem-inpaint checkpoints add {options.out}")
+    print(f"{options.out}: {_in_a_row(read_card(options.out).psnr_gain_db, params.task)}")
+    option = "--checkpoint" if params.task == "denoise" else "--inpainter"
+    print(f"Use it with {option} {options.out}, or keep it by a name: stem-inpaint checkpoints add {options.out}")
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -323,8 +323,10 @@ def _benchmark(options: argparse.Namespace) -> None:
     print(text, *files, sep="\n")
 
 
-def _in_a_row(gains: Mapping[str, float]) -> str:
-    return ", ".join(f"{sigma}: {gain:.1f}" for sigma, gain in gains.items())
+def _in_a_row(gains: Mapping[str, float], task: str) -> str:
+    from .denoisers.cards import GAINS_BY
+
+    return f"PSNR gain in dB by {GAINS_BY[task]} " + ", ".join(f"{key}: {gain:.1f}" for key, gain in gains.items())
 
 
 def _checkpoints(options: argparse.Namespace) -> None:
@@ -346,9 +348,9 @@ def _checkpoints(options: argparse.Namespace) -> None:
 
 
 def _describe(name: str | Path) -> None:
-    from .denoisers.registry import load_denoiser
+    from .denoisers.registry import load_any
 
-    denoiser = load_denoiser(str(name))  # a card is worth what its weights are
+    denoiser = load_any(str(name))  # a card is worth what its weights are
     print(denoiser.card.model_dump_json(indent=2))
     print(f"sha256 {denoiser.sha256 or 'none'}")
 

@@ -21,9 +21,11 @@ PatternName = Literal[
     "spiral", "fermat-spiral", "lissajous", "list",
 ]  # fmt: skip
 SolverName = Literal[
-    "apgd", "hqs", "pgd", "admm", "drs", "red", "gp", "irls", "tv", "wavelet", "dct", "nearest", "linear", "cubic", "biharmonic"
-]
+    "apgd", "hqs", "pgd", "admm", "drs", "red", "one-pass", "fire", "gp", "irls", "tv", "wavelet", "dct", "dictionary",
+    "nearest", "linear", "cubic", "biharmonic",
+]  # fmt: skip
 PLUG_AND_PLAY: tuple[SolverName, ...] = ("apgd", "hqs", "pgd", "admm", "drs", "red")  # those with a denoiser
+ONE_PASS: tuple[SolverName, ...] = ("one-pass", "fire")  # those with a one-pass network
 INTERPOLATIONS: tuple[SolverName, ...] = ("nearest", "linear", "cubic", "biharmonic")  # those that take the measurements as they are
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Side = Annotated[int, Field(ge=8, le=8192)]
@@ -182,11 +184,15 @@ class ReconstructionParams(Params):
     solver: SolverName = _field(
         "apgd",
         "Plug-and-Play with the denoiser: apgd (accelerated), hqs (half-quadratic splitting), pgd, admm, drs, red; "
-        "without a denoiser: gp (Gaussian process), irls (few Fourier coefficients), tv (total variation), wavelet, dct, "
-        "nearest, linear, cubic, biharmonic.",
+        "with the one-pass network: one-pass (fast), fire (restores what it measures anew of each image); "
+        "without a network: gp (Gaussian process), irls (few Fourier coefficients), tv (total variation), wavelet, dct, "
+        "dictionary (of the frame's own patches), nearest, linear, cubic, biharmonic.",
     )
     checkpoint: str = _field("stem-tiny", "Denoiser: the name of a checkpoint or of a classical one, or a file.")
-    start: Literal["auto", "gp", "irls"] = _field("auto", "First image; auto takes the one that predicts withheld measurements better.")
+    inpainter: str = _field("stem-one-pass", "One-pass network: the name of a checkpoint, or a file.")
+    start: Literal["auto", "gp", "irls", "one-pass"] = _field(
+        "auto", "First image; auto takes the one that predicts withheld measurements better."
+    )
     iterations: int = _field(24, "Plug-and-Play steps at most; fewer are kept where withheld measurements say so.", "", ge=1, le=1000)
     data_step: Literal["auto", "krige", "replace"] = _field(
         "auto", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel; auto: tries both where there is noise."
@@ -215,8 +221,11 @@ class ReconstructionParams(Params):
 
 
 class TrainingParams(Params):
-    """How a denoiser is trained on simulated frames."""
+    """How a network is trained on simulated frames."""
 
+    task: Literal["denoise", "inpaint"] = _field(
+        "denoise", "denoise: a denoiser for Plug-and-Play; inpaint: a one-pass network, from an interpolated image to the result."
+    )
     network: Literal["drunet-tiny", "drunet-base", "naf-unet"] = _field(
         "drunet-tiny", "Network: drunet-tiny and drunet-base have 1 and 4 million weights; naf-unet has 0.8 million, at half resolution."
     )

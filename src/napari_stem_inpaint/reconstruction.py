@@ -27,23 +27,25 @@ from .devices import pick_device
 from .errors import InputError, SolverError, sentence
 from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
 from .metrics import evaluate, sre_db
-from .params import PLUG_AND_PLAY, ReconstructionParams
-from .solvers.classical import INTERPOLATIONS, nearest
+from .params import ONE_PASS, PLUG_AND_PLAY, ReconstructionParams
+from .solvers.classical import INTERPOLATIONS
 from .solvers.equivariance import DenoiseFunction, equivariant
+from .solvers.one_pass import informed, remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
-from .solvers.sparse import SPARSE, THRESHOLDS
-from .solvers.spectral import Tick, fourier_sparse, gaussian_process
+from .solvers.sparse import LENGTHS, SPARSE
+from .solvers.spectral import Tick, fourier_sparse, gaussian_process, lowest
 
 FEWEST = 32  # measured positions below which nothing can be withheld
 WINDOW_PX = 256  # the prior is chosen on a window of this side
-WIDTHS = np.geomspace(0.03, 0.3, 13)
+WIDTHS = np.geomspace(0.03, 0.3, 13).tolist()
 NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
-ROUGH_STEPS, FINE_STEPS = 100, 300  # of conjugate gradients: to choose and to begin with; for a result
+QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: to choose in haste; to choose and begin with; for a result
 REWEIGHTINGS = 6
 AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
 LAST_STEPS = 8  # repeated when the withheld measurements are back
-DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and asked again
+DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and denoising
+GENTLE = 0.25  # begins anew there, with this share of the strength
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
@@ -93,6 +95,32 @@ class _Prior:
     width: float
     noise: float
     sigma: float
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
+
+    ``error`` is its RMS there, ``before`` that without the pass.
+    """
+
+    rounds: int
+    error: float
+    passed: bool = False
+    before: float = 0.0
+
+    def __str__(self) -> str:
+        words = f"Fourier-sparse start, {self.rounds} re-weighting{'s' * (self.rounds > 1)}" if self.rounds else "Gaussian-process start"
+        return words + ", one pass" * self.passed
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a trial found best: the data step, the denoising strengths, and the ``image`` they led to."""
+
+    data_step: str
+    sigmas: list[float]
+    image: torch.Tensor
 
 
 def iterate(
@@ -182,6 +210,8 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
         "outcome": last.stage,
         "remarks": list(last.remarks),
     }
+    if _uses_inpainter(params):
+        made["inpainter_sha256"] = _file_sha256(params.inpainter)
     if params.solver in PLUG_AND_PLAY and denoiser is None:
         if params.checkpoint in CLASSICAL_NAMES:
             made["denoiser"] = f"{params.checkpoint} by {classical_card(params.checkpoint).version}"
@@ -190,6 +220,10 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
     elif params.solver in PLUG_AND_PLAY:
         made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made
+
+
+def _uses_inpainter(params: ReconstructionParams) -> bool:
+    return params.solver in ONE_PASS or (params.solver in PLUG_AND_PLAY and params.start == "one-pass")
 
 
 def _file_sha256(checkpoint: str) -> str:
@@ -212,23 +246,31 @@ class _Run:
         self.problem = _scale(measurement, self.device)
         self.denoiser = denoiser
         self.prior: Prior | None = None
+        self.inpainter: Prior | None = None
         if params.solver in PLUG_AND_PLAY and denoiser is None:
-            self.prior = load_denoiser(params.checkpoint, self.device)
-            self.prior.on_every_layer(tick)
-            self.denoiser = self.prior
+            self.prior = self.denoiser = self._loaded(params.checkpoint, "denoise")
+        if _uses_inpainter(params):
+            self.inpainter = self._loaded(params.inpainter, "inpaint")
         told = "estimate" if params.noise_std or measurement.noise != "none" else "none"
         self.noisy = (told if params.noise == "auto" else params.noise) == "estimate"
         # simulated noise asks for the kriged step, most experimental frames for the other
         tried = ("krige", "replace") if self.noisy else ("krige",)
         self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
         self.total = 1
-        if params.solver in (*PLUG_AND_PLAY, "irls"):
+        if params.solver in (*PLUG_AND_PLAY, "irls", "fire"):
             self.total = REWEIGHTINGS + 2
         if params.solver in SPARSE:
-            self.total = 2 * len(THRESHOLDS)
-        if params.solver in PLUG_AND_PLAY:
-            self.total += len(self.data_steps) * params.iterations + LAST_STEPS + REWEIGHTINGS + 1
+            self.total = 2 * LENGTHS[params.solver]
+        if params.solver == "one-pass":
+            self.total = 3
+        if params.solver in (*PLUG_AND_PLAY, "fire"):
+            self.total += (len(self.data_steps) + (not self.noisy)) * params.iterations + LAST_STEPS + REWEIGHTINGS + 1
         self.remarks: tuple[str, ...] = ()
+
+    def _loaded(self, name: str, task: str) -> Prior:
+        network = load_denoiser(name, self.device, task)
+        network.on_every_layer(self.tick)
+        return network
 
     def iterates(self) -> Iterator[Iterate]:
         if self.params.solver in INTERPOLATIONS:
@@ -253,36 +295,76 @@ class _Run:
         withheld = _withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
-        if self.prior is not None:
-            self.remarks = tuple(self.prior.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
+        networks = [network for network in (self.prior, self.inpainter) if network is not None]
+        self.remarks = tuple(r for network in networks for r in network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
         if p.solver == "gp":
             yield self._iterate(
-                self._start(problem.mask, prior, 0), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
+                self._start(problem.mask, prior, _Start(0, 0.0)), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
             )
             return
         if p.solver in SPARSE:
             yield from self._sparse(visible, withheld, prior)
             return
-        if p.solver == "irls":
-            rounds, _, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0)
-            yield self._iterate(self._start(problem.mask, prior, rounds), self.total, error, _named(rounds))
+        if p.solver == "one-pass":
+            yield from self._one_pass(visible, withheld, prior)
             return
-        rounds, start, error = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0)
-        yield self._iterate(start, REWEIGHTINGS + 2, error, _named(rounds))
-        found = yield from self._trial(start, visible, withheld, prior)
-        if found is None or (not self.noisy and problem.rms(found[2], withheld) > DOUBT * error):
-            index = self.total - LAST_STEPS - REWEIGHTINGS - 1
-            better, start, error = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index)
-            if found is None or not problem.beats(found[2], start, withheld, prior.sigma, CAUTION, 1.0):
-                note = f"{_named(better)}; kept, because denoising did not predict withheld measurements better"
-                yield self._iterate(self._start(problem.mask, prior, better), self.total, error, note)
+        if p.solver == "irls":
+            begun, _ = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0)
+            yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, str(begun))
+            return
+        begun, start = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0)
+        yield self._iterate(start, REWEIGHTINGS + 2, begun.error, str(begun))
+        found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), REWEIGHTINGS + 2)
+        if found is None or (not self.noisy and problem.rms(found.image, withheld) > DOUBT * begun.error):
+            index = self.total - LAST_STEPS - (not self.noisy) * p.iterations
+            begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1)
+            if not self.noisy:
+                sigmas = self._sigmas(prior, GENTLE)
+                again = yield from self._trial(start, visible, withheld, prior, sigmas, index)
+                if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
+                    found = again
+            if found is None or not problem.beats(found.image, start, withheld, prior.sigma, CAUTION, 1.0):
+                note = f"{begun}; kept, because denoising did not predict withheld measurements better"
+                yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
                 return
-        data_step, keep, trial = found
-        last = self._sigmas(prior)[max(0, keep - LAST_STEPS) : keep]
-        done = f"{_named(rounds)}; {keep} denoising step{'s' * (keep > 1)} ({data_step})"
-        for k, u in enumerate(self._steps(data_step, trial, problem.mask, prior, last), 1):
+        last, error = found.sigmas[-LAST_STEPS:], problem.rms(found.image, withheld)
+        done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
+        for k, u in enumerate(self._steps(found.data_step, found.image, problem.mask, prior, last), 1):
             stage = "denoising with all measurements" if k < len(last) else done
-            yield self._iterate(u, self.total - len(last) + k, problem.rms(trial, withheld), stage)
+            yield self._iterate(u, self.total - len(last) + k, error, stage)
+
+    def _one_pass(self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior) -> Iterator[Iterate]:
+        """Let the network improve the Gaussian process, if it predicts the withheld part better than that."""
+        problem = self.problem
+        start = self._gaussian(visible, prior)
+        error = problem.rms(start, withheld)
+        yield self._iterate(start, 1, error, "Gaussian process")
+        trial = self._passed(start, visible, prior, error)
+        yield self._iterate(trial, 2, problem.rms(trial, withheld), "one pass with withheld measurements")
+        if problem.beats(trial, start, withheld, prior.sigma, 0.0 if self.noisy else CAUTION, 0.0 if self.noisy else 1.0):
+            image = self._passed(self._gaussian(problem.mask, prior), problem.mask, prior, error)
+            yield self._iterate(image, 3, problem.rms(trial, withheld), "Gaussian process; one pass")
+        else:
+            note = "Gaussian process; kept, because the network did not predict withheld measurements better"
+            yield self._iterate(self._start(problem.mask, prior, _Start(0, error)), 3, error, note)
+
+    def _gaussian(self, mask: torch.Tensor, prior: _Prior) -> torch.Tensor:
+        """Return a quick Gaussian process, in single precision."""
+        image = gaussian_process(self.problem.y.float(), mask.float(), prior.width, prior.noise, ROUGH_STEPS, self.tick).to(mask)
+        return image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
+
+    def _passed(self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, error: float) -> torch.Tensor:
+        """Pass ``start``, whose error at withheld measurements is ``error``, through the one-pass network."""
+        assert self.inpainter is not None
+        sigma = max(error**2 - prior.sigma**2, (0.1 * error) ** 2) ** 0.5
+        network: DenoiseFunction = self.inpainter
+        if self.params.averaging == "all" and self.params.equivariance != "off":
+            network = equivariant(network, np.random.default_rng([self.params.seed, 2]), self.params.equivariance, lambda _: True)
+        inner = self.problem.frame
+        seen = informed(inner(start), inner(self.problem.y), inner(mask), prior.sigma, sigma)
+        image = start.clone()
+        inner(image).copy_(network(seen, sigma)[0, 0])
+        return image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
     def _sparse(self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior) -> Iterator[Iterate]:
         """Keep the strength of regularisation that predicts the withheld part best, and solve with all measurements."""
@@ -297,13 +379,13 @@ class _Run:
 
     def _sparse_path(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
         y = self.problem.y
-        start = torch.as_tensor(nearest(y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
+        start = torch.as_tensor(INTERPOLATIONS["cubic"](y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
     def _choose_start(
         self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int
-    ) -> Generator[Iterate, None, tuple[int, torch.Tensor, float]]:
-        """Return how many re-weightings predict the withheld part best, their image and its error."""
+    ) -> Generator[Iterate, None, tuple[_Start, torch.Tensor]]:
+        """Return what predicts the withheld part best, and its image."""
         problem, forced = self.problem, self.params.start == "irls"
         rounds, start = 0, problem.y
         for k, image in enumerate(self._starts(visible, prior, steps)):
@@ -312,26 +394,32 @@ class _Run:
                 rounds, start = k, image
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
                 break
-        return rounds, start, problem.rms(start, withheld)
+        chosen = _Start(rounds, problem.rms(start, withheld))
+        if self.inpainter is None or self.params.solver == "fire":
+            return chosen, start
+        image = self._passed(start, visible, prior, chosen.error)
+        if self.params.start != "one-pass" and not problem.beats(image, start, withheld, prior.sigma, GAIN, 1.0):
+            return chosen, start
+        return _Start(rounds, problem.rms(image, withheld), True, chosen.error), image
 
     def _trial(
-        self, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior
-    ) -> Generator[Iterate, None, tuple[str, int, torch.Tensor] | None]:
-        """Return the data step and the number of denoising steps that predict the withheld part best, and their image.
+        self, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, sigmas: list[float], index: int
+    ) -> Generator[Iterate, None, _Found | None]:
+        """Return the data step and the denoising steps that predict the withheld part best, and their image.
 
         None: the start predicts it better. Where there is noise, only the last step is judged: the best of many would be so by chance.
         """
-        best, index, found = start, REWEIGHTINGS + 2, None
+        best, found = start, None
         for data_step in self.data_steps:
             k, u = 0, start
-            for k, u in enumerate(self._steps(data_step, start, visible, prior, self._sigmas(prior)), 1):
+            for k, u in enumerate(self._steps(data_step, start, visible, prior, sigmas), 1):
                 index += 1
                 yield self._iterate(u, index, self.problem.rms(u, withheld), "trial with withheld measurements")
                 worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
                 if not self.noisy and self.problem.beats(u, best, withheld, prior.sigma, *worth):
-                    best, found = u, (data_step, k, u)
+                    best, found = u, _Found(data_step, sigmas[:k], u)
             if self.noisy and self.problem.beats(u, best, withheld, prior.sigma, GAIN if found else 0.0):
-                best, found = u, (data_step, k, u)
+                best, found = u, _Found(data_step, sigmas[:k], u)
         return found
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
@@ -341,30 +429,30 @@ class _Run:
 
     def _prior(self, visible: torch.Tensor, withheld: torch.Tensor) -> _Prior:
         """Choose the Gaussian process on a window in the middle of the frame."""
+        steps = QUICK_STEPS if self.params.solver == "one-pass" else ROUGH_STEPS
         rows, columns = (slice(max(0, (n - WINDOW_PX) // 2), max(0, (n - WINDOW_PX) // 2) + WINDOW_PX) for n in self.problem.y.shape)
         y, seen, hidden = (a[rows, columns] for a in (self.problem.y, visible, withheld))
         if seen.sum() < FEWEST or not hidden.any():
             y, seen, hidden = self.problem.y, visible, withheld
 
+        y, seen, hidden = y.float(), seen.float(), hidden.float()
+
         def errors(width: float, noise: float) -> list[float]:
-            image = gaussian_process(y, seen, width, noise, ROUGH_STEPS, self.tick)
+            image = gaussian_process(y, seen, width, noise, steps, self.tick)
             return [float((((image - y) * where).square().sum() / where.sum()).sqrt()) for where in (seen, hidden)]
 
-        def error(width: float, noise: float) -> float:
-            return errors(width, noise)[1]
-
         def best(noise: float) -> float:
-            return float(min(WIDTHS, key=lambda w: error(float(w), noise)))
+            return lowest(WIDTHS, lambda width: errors(width, noise)[1])
 
         if not self.noisy:
             width, ratio = best(EXACT), (WIDTHS[1] / WIDTHS[0]) ** 0.5
-            return _Prior(min((width / ratio, width, width * ratio), key=lambda w: error(w, EXACT)), EXACT, 0.0)
+            return _Prior(min((width / ratio, width, width * ratio), key=lambda w: errors(w, EXACT)[1]), EXACT, 0.0)
         if known := self.params.noise_std / self.problem.span:
             total = float(self.problem.y[self.problem.mask > 0].var())
             noise = known / max(total - known**2, known**2) ** 0.5
             return _Prior(best(noise), noise, known)
         width = best(0.1)
-        noise = min(NOISES, key=lambda n: error(width, n))
+        noise = lowest(NOISES, lambda n: errors(width, n)[1])
         width = best(noise)
         # what fits some of the noise is nearer to what it has seen than the noise, and as much farther from the rest
         return _Prior(width, noise, math.prod(errors(width, noise)) ** 0.5)
@@ -373,12 +461,17 @@ class _Run:
         for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, steps, self.tick):
             yield image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
-    def _start(self, mask: torch.Tensor, prior: _Prior, rounds: int) -> torch.Tensor:
-        return next(islice(self._starts(mask, prior, FINE_STEPS), rounds, None))
+    def _start(self, mask: torch.Tensor, prior: _Prior, begun: _Start) -> torch.Tensor:
+        image = next(islice(self._starts(mask, prior, FINE_STEPS), begun.rounds, None))
+        return self._passed(image, mask, prior, begun.before) if begun.passed else image
 
     def _steps(self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
-        assert self.denoiser is not None
-        denoise: DenoiseFunction = self.denoiser
+        solver, denoise = self.params.solver, self.denoiser
+        if solver == "fire":
+            assert self.inpainter is not None
+            rng = np.random.default_rng([self.params.seed, 3])
+            solver, denoise = "hqs", remeasuring(self.inpainter, float(mask.mean()), prior.width, rng, self.tick)
+        assert denoise is not None
         group, averaging = self.params.equivariance, self.params.averaging
         if group != "off":
             whole = {"one": len(sigmas), "last": len(sigmas) - AVERAGED, "all": 0}[averaging]
@@ -387,19 +480,15 @@ class _Run:
             step = krige_step(self.problem.y, mask, prior.sigma, 1.3 * prior.width, self.tick)
         else:
             step = replace_step(self.problem.y, mask, prior.sigma)
-        images = (u for _, u in SOLVERS[self.params.solver](start, denoise, step, sigmas))
+        images = (u for _, u in SOLVERS[solver](start, denoise, step, sigmas))
         return settled(mean_of_last(images, self.params.mean_of_last), self.params.tolerance)
 
-    def _sigmas(self, prior: _Prior) -> list[float]:
-        """Return the strengths, log-spaced; where there is noise, it is averaged over weak steps."""
-        first, last = self.params.sigma_start, self.params.sigma_end
+    def _sigmas(self, prior: _Prior, ease: float = 1.0) -> list[float]:
+        """Return the strengths, log-spaced, the first eased; where there is noise, it is averaged over weak steps."""
+        first, last = ease * self.params.sigma_start, self.params.sigma_end
         if prior.sigma:
             first, last = min(first, HIGHEST * prior.sigma), max(last, LOWEST * prior.sigma)
         return np.geomspace(max(first, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
-
-
-def _named(rounds: int) -> str:
-    return f"Fourier-sparse start, {rounds} re-weighting{'s' * (rounds > 1)}" if rounds else "Gaussian-process start"
 
 
 def _scale(measurement: Measurement, device: torch.device) -> _Problem:

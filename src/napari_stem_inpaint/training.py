@@ -1,4 +1,4 @@
-"""Training of a denoiser on simulated frames and the user's own, as a generator of steps that can be stopped and resumed."""
+"""Training of a denoiser or a one-pass network, on simulated frames and the user's own: a generator of steps that can be resumed."""
 
 from __future__ import annotations
 
@@ -25,30 +25,34 @@ from .optimiser import MuonAdam
 from .params import SimulationParams, TrainingParams
 from .simulation.imaging import simulate
 from .simulation.training_scenes import HELD_OUT
+from .solvers.one_pass import GUIDES
 from .training_data import Batch, Stream, TrainingFrame, training_frames
+from .training_measurements import Measured, MeasurementStream, measured
 
 WARM_UP = 50
 VALIDATION_SIGMAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 5e-1)
+VALIDATION_RATIOS = (0.05, 0.1, 0.25, 0.5)
 VALIDATION_PIXELS_NM = (0.01, 0.015, 0.02, 0.03)
-SHOWN_SIGMA = 0.1
+SHOWN_SIGMA, SHOWN_RATIO = 0.1, 0.25
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the denoiser makes of a validation frame at the noise ``sigma``: three images ``(Y, X)``."""
+    """What the network makes of a validation frame: three images ``(Y, X)``, and in words what it saw and made."""
 
-    sigma: float
+    words: tuple[str, str]
     clean: FloatImage
-    noisy: FloatImage
-    denoised: FloatImage
+    seen: FloatImage
+    restored: FloatImage
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """One step: ``loss`` is the mean of 10·log10(error / noise) in dB over the batch; ``progress`` runs from 0 to 1.
+    """One step: ``loss`` is the mean of 10·log10(error left / error seen) in dB over the batch; ``progress`` runs from 0 to 1.
 
     ``data_share`` is the part of the time so far that went into making data, ``patches_per_s`` the throughput. Now and then
-    ``psnr_gain_db`` holds a validation, by noise level, and ``sample`` one of its images; ``best`` says whether it is the best so far.
+    ``psnr_gain_db`` holds a validation, by noise level or by ratio, and ``sample`` one of its images; ``best`` says
+    whether it is the best so far.
     """
 
     index: int
@@ -136,8 +140,8 @@ class _Training:
 
     def steps(self) -> Generator[TrainingStep, None, None]:
         state, p = self.state, self.params
-        stream = Stream(p, self.device, self.frames, state.step)
-        frames = validation_frames()[::3]
+        stream = (MeasurementStream if p.task == "inpaint" else Stream)(p, self.device, self.frames, state.step)
+        validation = VALIDATIONS[p.task](validation_frames()[::3])
         started = time.monotonic() - state.elapsed_s
         saved_at, last_save = -1, time.monotonic()
         try:
@@ -150,7 +154,8 @@ class _Training:
                 gains: dict[str, float] = {}
                 sample, best = None, False
                 if state.step % p.validate_every == 0:
-                    gains, sample = self._validate(frames)
+                    denoiser = self._denoiser()
+                    gains, sample = validation.gains(denoiser), validation.sample(denoiser)
                     best = self._keep(gains)
                 elif time.monotonic() - last_save > p.save_every_s:
                     self._save()
@@ -162,7 +167,7 @@ class _Training:
         finally:
             if saved_at != state.step or not self.beside.exists():
                 self._save()
-        self._keep(self._validate(frames)[0])
+        self._keep(validation.gains(self._denoiser()))
         self._save()
         self._write_final_card()
 
@@ -170,10 +175,16 @@ class _Training:
         p = self.params
         if p.start_from:
             before = load_checkpoint(find_file(p.start_from), self.device)
+            if before.card.task != p.task:
+                raise InputError(
+                    f"{before.card.name} was trained to {before.card.task}, so it cannot be trained further to {p.task}; choose another."
+                )
             self.before, network = before.card, before.network.train().requires_grad_(True)
             self.architecture, self.config = before.card.architecture, before.card.config
         else:
             self.architecture, self.config = NETWORKS[p.network]
+            if p.task == "inpaint":
+                self.config = self.config | {"guides": GUIDES}
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(p.seed)
                 network = on_device(build_network(self.architecture, self.config), self.device)
@@ -188,8 +199,9 @@ class _Training:
         state, p = self.state, self.params
         rate = p.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-7
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            restored = self.compiled(batch.noisy, batch.sigma)
-        errors = ((restored.float() - batch.target) / batch.sigma.view(-1, 1, 1, 1)).square().mean((1, 2, 3)) - batch.known  # (B,)
+            restored = self.compiled(batch.seen, batch.sigma)
+        squares = ((restored.float() - batch.target) / batch.sigma.view(-1, 1, 1, 1)).square() * batch.counts
+        errors = squares.sum((1, 2, 3)) / batch.counts.sum((1, 2, 3)).clamp(min=1) - batch.known  # (B,)
         losses = torch.where(batch.known > 0, errors / errors.detach().clamp(min=0.02), (errors + 1e-6).clamp(min=1e-9).log())
         value = float(errors.detach().clamp(min=1e-6).log10().mean()) * 10
         if not math.isfinite(value):
@@ -205,12 +217,6 @@ class _Training:
         return value
 
     # --- validation, and what is kept
-
-    def _validate(self, frames: torch.Tensor) -> tuple[dict[str, float], Sample]:
-        denoiser = self._denoiser()
-        noisy = frames[:1] + SHOWN_SIGMA * _noise(frames[:1])
-        shown = [t[0, 0].cpu().numpy() for t in (frames, noisy, denoiser(noisy, SHOWN_SIGMA))]
-        return psnr_gain_db(denoiser, frames), Sample(SHOWN_SIGMA, *shown)
 
     def _denoiser(self) -> Denoiser:
         network = build_network(self.architecture, self.config)
@@ -252,7 +258,7 @@ class _Training:
     def _write_final_card(self) -> None:
         """Validate what was kept on the whole set, and say so in its card."""
         kept = load_checkpoint(self.out, self.device)
-        gains = psnr_gain_db(kept, validation_frames())
+        gains = VALIDATIONS[self.params.task](validation_frames()).gains(kept)
         save_checkpoint(self.out, kept.network.state_dict(), kept.card.model_copy(update={"psnr_gain_db": gains}))
 
     def _card(self, gains: Mapping[str, float]) -> Card:
@@ -267,6 +273,7 @@ class _Training:
         return Card(
             name=self.out.stem,
             description=f"{p.network if not self.before else self.before.name + ', trained further,'} for atomic-resolution STEM frames.",
+            task=p.task,
             architecture=self.architecture,
             config=self.config,
             sigma_range=(p.sigma_min, p.sigma_max),
@@ -307,3 +314,50 @@ def psnr_gain_db(denoiser: Denoiser, clean: torch.Tensor) -> dict[str, float]:
         error = (denoiser(clean + sigma * noise, sigma) - clean).square().mean((1, 2, 3)).sqrt()
         gains[f"{sigma:g}"] = round(float((20 * torch.log10(sigma / error)).mean()), 2)
     return gains
+
+
+class Denoising:
+    """Validation of a denoiser on clean frames (N, 1, Y, X) with noise."""
+
+    def __init__(self, frames: torch.Tensor) -> None:
+        self.frames = frames
+
+    def gains(self, denoiser: Denoiser) -> dict[str, float]:
+        """Return the gain in PSNR by noise level."""
+        return psnr_gain_db(denoiser, self.frames)
+
+    def sample(self, denoiser: Denoiser) -> Sample:
+        """Return the first frame with noise, and without."""
+        clean = self.frames[:1]
+        noisy = clean + SHOWN_SIGMA * _noise(clean)
+        shown = [t[0, 0].cpu().numpy() for t in (clean, noisy, denoiser(noisy, SHOWN_SIGMA))]
+        return Sample((f"noisy, σ {SHOWN_SIGMA:g}", "denoised"), *shown)
+
+
+class Inpainting:
+    """Validation of a one-pass network on clean frames (N, 1, Y, X), measured in part at random positions."""
+
+    def __init__(self, frames: torch.Tensor) -> None:
+        rng = np.random.default_rng(0)
+        self.measured = {
+            ratio: [measured(frame[0], 0.0, "random", ratio, 0.0, False, rng) for frame in frames] for ratio in VALIDATION_RATIOS
+        }
+
+    def gains(self, network: Denoiser) -> dict[str, float]:
+        """Return the gain in PSNR over the start, by ratio."""
+        return {f"{ratio:g}": round(float(np.mean([self._gain(network, m) for m in of_it])), 2) for ratio, of_it in self.measured.items()}
+
+    @staticmethod
+    def _gain(network: Denoiser, one: Measured) -> float:
+        seen, target, counts = one.layers[None, :3], one.layers[3], one.layers[4]
+        before, after = (((image[0, 0] - target) * counts).square().sum() for image in (seen, network(seen, one.sigma)))
+        return 10 * math.log10(float(before / after))
+
+    def sample(self, network: Denoiser) -> Sample:
+        """Return a start, and what the network makes of it."""
+        one = self.measured[SHOWN_RATIO][-1]
+        shown = [t.cpu().numpy() for t in (one.layers[3], one.layers[0], network(one.layers[None, :3], one.sigma)[0, 0])]
+        return Sample((f"start, {SHOWN_RATIO:.0%} measured", "in one pass"), *shown)
+
+
+VALIDATIONS: dict[str, type[Denoising] | type[Inpainting]] = {"denoise": Denoising, "inpaint": Inpainting}

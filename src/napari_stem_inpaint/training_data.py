@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from .io.reading import SUFFIXES
 from .params import TrainingParams
 from .simulation.training_scenes import random_image
 
+T = TypeVar("T")
+
 PATCHES_PER_IMAGE = 16
 POOL = 4  # images that patches are cut from at any time, per patch of a batch: the newest
 SIGNAL_DEPENDENT = 0.15  # share of the patches whose noise grows with the intensity, where sigma is at least the next
@@ -28,15 +31,17 @@ CLEAN = 1e-3  # noise below which a user's frame counts as clean
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches to learn from: ``noisy`` and ``target`` (B, 1, P, P), ``sigma`` (B,) of the noise.
+    """Patches to learn from: ``seen`` (B, C, P, P) by the network, ``target`` (B, 1, P, P), ``sigma`` (B,) of the error in what is seen.
 
-    ``known`` (B,) is the variance of the target's own noise / sigma²; 0 where the target is the truth.
+    ``known`` (B,) is the variance of the target's own noise / sigma²; 0 where the target is the truth. ``counts`` (B, 1, P, P) is 1
+    where the target counts, else 0.
     """
 
-    noisy: torch.Tensor
+    seen: torch.Tensor
     target: torch.Tensor
     sigma: torch.Tensor
     known: torch.Tensor
+    counts: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -57,57 +62,66 @@ class _Images(Dataset[torch.Tensor]):
         return random_image((self.side, self.side), np.random.default_rng([self.seed, number]))
 
 
-class Stream:
-    """Batches by number of the step: the same step gives the same batch, whatever was asked for before.
+class Pool(Generic[T]):
+    """The newest items of a data set, from which batches are drawn; ``batch / PATCHES_PER_IMAGE`` are renewed a step."""
 
-    Patches are cut from a pool of images that is renewed by ``batch / PATCHES_PER_IMAGE`` images a step.
-    """
-
-    def __init__(self, params: TrainingParams, device: torch.device, frames: Sequence[TrainingFrame] = (), first_step: int = 0) -> None:
-        self.params, self.device = params, device
-        self.frames = [replace(f, image=f.image.to(device)) for f in frames]
+    def __init__(self, items: Dataset[T], params: TrainingParams, first_step: int) -> None:
+        self.params = params
         self.size = POOL * params.batch
         self.next = self._oldest(first_step)
-        self.pool: dict[int, torch.Tensor] = {}
-        images = _Images(params.seed, 2 * params.patch_px)
-        numbers = range(self.next, 2**62)
-        self.images = iter(DataLoader(images, batch_size=None, sampler=numbers, num_workers=params.workers))
+        self.items: dict[int, T] = {}
+        loader = DataLoader(items, batch_size=None, sampler=range(self.next, 2**62), num_workers=params.workers)
+        self.loaded = iter(loader)
 
     def _oldest(self, step: int) -> int:
         return step * self.params.batch // PATCHES_PER_IMAGE
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of ``step``, on the device; steps are asked for in order."""
+    def choose(self, step: int, rng: np.random.Generator) -> list[T]:
+        """Draw as many items as a batch has patches; steps are asked for in order."""
         oldest = self._oldest(step)
         while self.next < oldest + self.size:
-            self.pool[self.next] = next(self.images).to(self.device)
+            self.items[self.next] = next(self.loaded)
             self.next += 1
-        for number in [n for n in self.pool if n < oldest]:
-            del self.pool[number]
+        for number in [n for n in self.items if n < oldest]:
+            del self.items[number]
+        return [self.items[oldest + int(k)] for k in rng.integers(self.size, size=self.params.batch)]
+
+
+class Stream:
+    """Batches for a denoiser by number of the step: the same step gives the same batch, whatever was asked for before."""
+
+    def __init__(self, params: TrainingParams, device: torch.device, frames: Sequence[TrainingFrame] = (), first_step: int = 0) -> None:
+        self.params, self.device, self.frames = params, device, frames
+        self.pool = Pool(_Images(params.seed, 2 * params.patch_px), params, first_step)
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of ``step``, on the device; steps are asked for in order."""
         rng = np.random.default_rng([self.params.seed, 1, step])
         own = [bool(self.frames) and rng.random() < self.params.frames_share for _ in range(self.params.batch)]
-        patches = [self._of_frame(rng) if mine else self._simulated(oldest, rng) for mine in own]
+        images = self.pool.choose(step, rng)
+        patches = [self._of_frame(rng) if mine else (self._patch(image, rng), 0.0) for mine, image in zip(own, images, strict=True)]
         clean, noise = torch.stack([p for p, _ in patches])[:, None], np.array([n for _, n in patches])
-        return _corrupted(clean, noise, self.params, rng)
+        return _corrupted(clean.to(self.device), noise, self.params, rng)
 
-    def _simulated(self, oldest: int, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
-        image = self.pool[oldest + int(rng.integers(self.size))]
-        return _turned(_cut(image, self.params.patch_px, rng), rng), 0.0
+    def _patch(self, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        return turned(cut(image, self.params.patch_px, rng), rng)
 
     def _of_frame(self, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
         frame = self.frames[int(rng.integers(len(self.frames)))]
         gain = rng.uniform(0.7, 1.05)
-        return _turned(_cut(frame.image, self.params.patch_px, rng), rng) * gain, frame.noise * gain
+        return self._patch(frame.image, rng) * gain, frame.noise * gain
 
 
-def _cut(image: torch.Tensor, side: int, rng: np.random.Generator) -> torch.Tensor:
-    row, column = (int(rng.integers(n - side + 1)) for n in image.shape)
-    return image[row : row + side, column : column + side]
+def cut(image: torch.Tensor, side: int, rng: np.random.Generator) -> torch.Tensor:
+    """Return a random square of ``image`` (..., Y, X)."""
+    row, column = (int(rng.integers(n - side + 1)) for n in image.shape[-2:])
+    return image[..., row : row + side, column : column + side]
 
 
-def _turned(patch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    patch = torch.rot90(patch, int(rng.integers(4)))
-    return patch.flip(0) if rng.random() < 0.5 else patch
+def turned(patch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Return ``patch`` (..., P, P) in a random one of the eight orientations."""
+    patch = torch.rot90(patch, int(rng.integers(4)), (-2, -1))
+    return patch.flip(-2) if rng.random() < 0.5 else patch
 
 
 def _corrupted(patches: torch.Tensor, own_noise: npt.NDArray[np.float64], p: TrainingParams, rng: np.random.Generator) -> Batch:
@@ -134,7 +148,7 @@ def _corrupted(patches: torch.Tensor, own_noise: npt.NDArray[np.float64], p: Tra
     noisy = patches + column(added).view(-1, 1, 1, 1) * z
     target = patches - column(in_target).view(-1, 1, 1, 1) * z
     known = (own_noise**2 + in_target**2) / sigma**2
-    return Batch(noisy, target, column(sigma), column(known))
+    return Batch(noisy, target, column(sigma), column(known), torch.ones_like(target))
 
 
 def training_frames(place: str, patch_px: int) -> list[TrainingFrame]:

@@ -6,7 +6,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,7 @@ from ..errors import CheckpointError
 
 SUFFIX = ".safetensors"
 MAX_BYTES = 2 << 30  # of a file or what it unpacks to; the largest network here has 17 MB
+GAINS_BY = {"denoise": "noise level σ", "inpaint": "measured ratio"}  # what the keys of psnr_gain_db are, by task
 MAX_HEADER = 16 << 20  # bytes; a card is a few thousand
 
 
@@ -24,6 +25,7 @@ class Card(BaseModel):
 
     name: str
     description: str
+    task: Literal["denoise", "inpaint"] = "denoise"
     architecture: str
     config: dict[str, Any]
     sigma_range: tuple[float, float]

@@ -29,7 +29,8 @@ TILE_PX, OVERLAP_PX = 512, 64  # multiples of the networks' coarsest cell; large
 class Denoiser:
     """A trained network as the solvers want it: ``denoiser(image (B, 1, Y, X), sigma) -> same shape``.
 
-    The image is scaled to about [0, 1] and ``sigma`` is its noise level in the same scale.
+    The image is scaled to about [0, 1] and ``sigma`` is its noise level in the same scale. A one-pass network is told what was
+    measured in further channels of ``image``.
     """
 
     def __init__(self, network: nn.Module, card: Card, sha256: str, device: torch.device) -> None:
@@ -43,7 +44,7 @@ class Denoiser:
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         x = image.to(self.device, torch.float32)
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=self.device)
-        restored = torch.empty_like(x)
+        restored = torch.empty_like(x[:, :1])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             for (top, rows, y), (left, columns, z) in product(_spans(x.shape[-2]), _spans(x.shape[-1])):
                 restored[..., top, left] = self.network(x[..., rows, columns], level)[..., y, z]

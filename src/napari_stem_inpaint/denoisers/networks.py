@@ -1,4 +1,7 @@
-"""Denoising networks. Every one is called ``network(image (B, 1, Y, X), sigma (B,))`` and becomes the identity as sigma → 0."""
+"""Networks, called ``network(image (B, 1, Y, X), sigma (B,))``; each becomes the identity as sigma → 0.
+
+A one-pass network has ``guides``: its input has as many further channels, which tell what was measured.
+"""
 
 from __future__ import annotations
 
@@ -58,12 +61,12 @@ class UNet(nn.Module):
 
     block: type[nn.Module]
 
-    def __init__(self, channels: tuple[int, ...], blocks: int, contrasts: int, fine: int, finest_stride: int) -> None:
+    def __init__(self, channels: tuple[int, ...], blocks: int, contrasts: int, guides: int, fine: int, finest_stride: int) -> None:
         super().__init__()
         pairs = list(pairwise(channels))
         self.stride = finest_stride << len(pairs)  # sides of the padded image are multiples of this, px
         self.contrast = nn.Parameter(torch.randn(contrasts, 1, FILTER_PX, FILTER_PX) / FILTER_PX)
-        self.head = nn.Conv2d(2 + contrasts, fine, 3, padding=1, bias=False)
+        self.head = nn.Conv2d(2 + contrasts + guides, fine, 3, padding=1, bias=False)
         self.down = nn.ModuleList(
             nn.Sequential(*(self.block(a) for _ in range(blocks)), nn.Conv2d(a, b, 2, stride=2, bias=False)) for a, b in pairs
         )
@@ -77,13 +80,14 @@ class UNet(nn.Module):
 
     def forward(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         height, width = image.shape[-2:]
-        x = _pad_to_multiple(image, self.stride)  # (B, 1, Y', X')
+        padded = _pad_to_multiple(image, self.stride)  # (B, 1 + guides, Y', X')
+        x, guides = padded[:, :1], padded[:, 1:]
         s = sigma.view(-1, 1, 1, 1)
         with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
             kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
             contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)
         level = (torch.log10(s) / 2 + 1).expand_as(x)
-        entered = self.head(torch.cat([x - 0.5, level, contrast], 1).contiguous(memory_format=torch.channels_last))
+        entered = self.head(torch.cat([x - 0.5, level, contrast, guides], 1).contiguous(memory_format=torch.channels_last))
         restored: torch.Tensor = x - s * self.tail(self.inside(entered))
         return restored[..., :height, :width]
 
@@ -110,13 +114,15 @@ class DRUNet(UNet):
         Residual blocks per scale and direction.
     contrasts
         Number of high-pass filters.
+    guides
+        Further channels of the input.
     """
 
     block = _Residual
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16) -> None:
-        super().__init__(channels, blocks, contrasts, fine=channels[0], finest_stride=1)
-        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts}
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 2, contrasts: int = 16, guides: int = 0) -> None:
+        super().__init__(channels, blocks, contrasts, guides, fine=channels[0], finest_stride=1)
+        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts, "guides": guides}
 
 
 class NAFUNet(UNet):
@@ -132,13 +138,23 @@ class NAFUNet(UNet):
         Number of high-pass filters.
     fine
         Feature channels at full resolution.
+    guides
+        Further channels of the input.
     """
 
     block = _Gated
 
-    def __init__(self, channels: tuple[int, ...] = (48, 96, 192), blocks: int = 3, contrasts: int = 16, fine: int = 16) -> None:
-        super().__init__(channels, blocks, contrasts, fine, finest_stride=2)
-        self.config: dict[str, Any] = {"channels": list(channels), "blocks": blocks, "contrasts": contrasts, "fine": fine}
+    def __init__(
+        self, channels: tuple[int, ...] = (48, 96, 192), blocks: int = 3, contrasts: int = 16, fine: int = 16, guides: int = 0
+    ) -> None:
+        super().__init__(channels, blocks, contrasts, guides, fine, finest_stride=2)
+        self.config: dict[str, Any] = {
+            "channels": list(channels),
+            "blocks": blocks,
+            "contrasts": contrasts,
+            "fine": fine,
+            "guides": guides,
+        }
         self.coarser = nn.Conv2d(fine, channels[0], 2, stride=2, bias=False)
         self.finer = nn.ConvTranspose2d(channels[0], fine, 2, stride=2, bias=False)
         self.last = _Residual(fine)

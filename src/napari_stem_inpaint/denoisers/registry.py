@@ -48,6 +48,11 @@ class Known:
     path: Path | None
     card: Card | None
 
+    @property
+    def task(self) -> str:
+        """What it is trained for; a program from elsewhere denoises."""
+        return self.card.task if self.card else "denoise"
+
     def summary(self) -> str:
         """Return what it is for, in a sentence, and its ranges."""
         if self.card is None:
@@ -124,8 +129,26 @@ def find_file(name_or_path: str) -> Path:
     raise CheckpointError(f"There is no checkpoint {name_or_path!r}; there are {names}, or give the path of a file.")
 
 
-def load_denoiser(name_or_path: str, device: torch.device | str = "cpu") -> Prior:
-    """Return the denoiser of that name, or in that file.
+def load_denoiser(name_or_path: str, device: torch.device | str = "cpu", task: str = "denoise") -> Prior:
+    """Return the denoiser of that name, or in that file; the one-pass network, where ``task`` is "inpaint".
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, it is for the other task, or it cannot be trusted or understood.
+    """
+    prior = load_any(name_or_path, device)
+    if prior.card.task != task:
+        kinds = {"denoise": "a denoiser", "inpaint": "a one-pass network"}
+        names = [one.name for one in known() if one.task == task]
+        raise CheckpointError(
+            f"{prior.card.name} is {kinds[prior.card.task]}, but {kinds[task]} is needed here; there are {', '.join(names) or 'none'}."
+        )
+    return prior
+
+
+def load_any(name_or_path: str, device: torch.device | str = "cpu") -> Prior:
+    """Return the network of that name, or in that file, whatever it is for.
 
     Raises
     ------
@@ -160,7 +183,7 @@ def add(file: Path, nickname: str = "", replace: bool = False) -> Path:
         raise CheckpointError(f"A nickname consists of letters, digits, - and _, but {name!r} was given; choose one with --name.")
     if name in (*installed(), *CLASSICAL_NAMES) or (name in users_own() and not replace):
         raise CheckpointError(f"There is a checkpoint {name!r} already; choose another name with --name, or --replace one of your own.")
-    denoiser: Any = load_denoiser(str(file))
+    denoiser: Any = load_any(str(file))
     _try(denoiser, file)
     folder = user_folder()
     try:
@@ -183,7 +206,8 @@ def _try(denoiser: Prior, file: Path) -> None:
     """Use it once."""
     import torch
 
-    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    channels = 1 + denoiser.card.config.get("guides", 0)
+    image = torch.rand(1, channels, 64, 64, generator=torch.Generator().manual_seed(0))
     if not torch.isfinite(denoiser(image, 0.1)).all():
         raise CheckpointError(f"What {file.name} makes of an image holds NaN or infinity; use another checkpoint.")
 

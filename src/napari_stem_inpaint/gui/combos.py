@@ -124,12 +124,12 @@ def follow(owner: QObject, slot: Callable[..., None], *emitters: Any) -> None:
 
 
 class CheckpointChoice(ComboBox):
-    """Every denoiser that has a name, and any file; what each is for is its tooltip."""
+    """Every network for the ``tasks`` that has a name, and any file; what each is for is its tooltip."""
 
-    def __init__(self, value: str, *first: str) -> None:
-        self._first = first
+    def __init__(self, value: str, *first: str, tasks: tuple[str, ...] = ("denoise",)) -> None:
+        self._first, self._tasks = first, tasks
         self._files: list[str] = []
-        self._known: list[Known] = known()
+        self._known = self._named()
         super().__init__(value=value, choices=self._labelled())
         self._last = value
         self.changed.connect(self._on_changed)
@@ -151,13 +151,16 @@ class CheckpointChoice(ComboBox):
 
     def refresh(self) -> None:
         """Look again what there is."""
-        now = known()
+        now = self._named()
         if now != self._known:
             value, self._known = self.value, now
             with self.changed.blocked():
                 self.choices = self._labelled()
                 self.value = value
             self._explain()
+
+    def _named(self) -> list[Known]:
+        return [one for one in known() if one.task in self._tasks]
 
     def _labelled(self) -> list[tuple[str, str]]:
         named = [(one.name, one.name) for one in self._known]

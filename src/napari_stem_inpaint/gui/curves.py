@@ -10,6 +10,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from ..denoisers.cards import GAINS_BY
 from .picture import font
 
 HEIGHT_PX, TEXT_PX, LEFT_PX, LINE_PX = 116, 11, 34, 15
@@ -159,19 +160,20 @@ class LossCurve(Chart):
 
 
 class GainBars(Chart):
-    """Gain in PSNR by noise level: a bar for the last validation, a line for the best."""
+    """Gain in PSNR by noise level or ratio: a bar for the last validation, a line for the best."""
 
     def __init__(self) -> None:
         super().__init__("PSNR gain", "")
         self.last: Mapping[str, float] = {}
         self.best: Mapping[str, float] = {}
+        self.by = GAINS_BY["denoise"]
         self.show_gains({}, {})
 
     def show_gains(self, last: Mapping[str, float], best: Mapping[str, float]) -> None:
-        """Show gains in dB by noise level; empty where there are none yet."""
+        """Show gains in dB; empty where there are none yet."""
         self.last, self.best = last, best
         rows = [f"{sigma}: {last.get(sigma, math.nan):.2f}, best {best.get(sigma, math.nan):.2f}" for sigma in best or last]
-        about = "How much the PSNR of unseen simulated frames rises, in dB, by noise level σ (part of the intensity range)."
+        about = f"How much the PSNR of unseen simulated frames rises, in dB, by {self.by}."
         self.setToolTip("\n".join([about, *rows]).replace("nan", "–"))
         self.update()
 
@@ -180,7 +182,7 @@ class GainBars(Chart):
         sigmas = list(self.best or self.last)
         painter = QPainter(self)
         axes = self._axes(sigmas)
-        self.write(painter, "PSNR gain (dB) by noise level σ", axes)
+        self.write(painter, f"PSNR gain (dB) by {self.by}", axes)
         if axes is not None:
             self._legend(painter)
             for k, sigma in enumerate(sigmas):

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 from ..denoisers.registry import exists
 from ..errors import InputError
 from ..frames import Iterate, Measurement, Reconstruction, as_image
-from ..params import PLUG_AND_PLAY, ReconstructionParams
+from ..params import ReconstructionParams
 from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import ParamsForm, add_row
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-SHOWN = ("solver", "checkpoint", "start", "iterations")
+SHOWN = ("solver", "checkpoint", "inpainter", "start", "iterations")
 
 
 def is_measured(layer: Layer) -> bool:
@@ -41,8 +41,11 @@ class ReconstructWidget(Panel):
         self.measured_combo = LayerCombo(napari_viewer, is_grey_image, "choose an image", is_measured)
         self.mask_combo = LayerCombo(napari_viewer, is_mask, "choose a mask")
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
-        checkpoint = CheckpointChoice(ReconstructionParams.model_fields["checkpoint"].default)
-        self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls={"checkpoint": checkpoint})
+        networks = {
+            name: CheckpointChoice(ReconstructionParams.model_fields[name].default, *first, tasks=(task,))
+            for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
+        }
+        self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.progress = Progress()
@@ -119,8 +122,10 @@ class ReconstructWidget(Panel):
             if layer is not None and tuple(layer.data.shape[-2:]) != shape:
                 return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
         controls = self.form.controls
-        if controls["solver"].value in PLUG_AND_PLAY and not exists(controls["checkpoint"].value):
-            return f"The checkpoint {controls['checkpoint'].value} is not installed; choose another, or a solver without one (gp, irls)."
+        for name in ("checkpoint", "inpainter"):
+            wanted = str(controls[name].value)
+            if wanted and controls[name].enabled and not exists(wanted):
+                return f"The checkpoint {wanted} is not installed; choose another, or a solver without one (gp, irls)."
         return ""
 
     def _what_plane(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..params import (
     INTERPOLATIONS,
+    ONE_PASS,
     PLUG_AND_PLAY,
     AcquisitionParams,
     Params,
@@ -20,7 +21,7 @@ Rule = Callable[[Any], bool]  # of an object with the model's fields as attribut
 
 ON_SURFACES = {"scene", "shape", "pixel_size_nm", "source_size_nm", "seed"}
 ATOMS_AT_RANDOM = ("rotation_deg", "vacancies", "intensity_scatter", "displacement_nm", "dopants")
-OF_THE_DENOISING = ("checkpoint", "iterations", "data_step", "equivariance", "mean_of_last", "tolerance", "sigma_start", "sigma_end")
+OF_THE_STEPS = ("iterations", "data_step", "mean_of_last", "tolerance", "sigma_start", "sigma_end")
 RANDOM_PATTERNS = ("random", "line-hop", "jittered-grid", "blue-noise", "random-rows")
 EFFECTS = (
     "dose_e_per_px", "readout_noise_e", "afterglow", "bits", "drift_nm_per_s", "wander_nm", "row_jitter_nm", "scan_noise_nm",
@@ -61,9 +62,12 @@ RULES: dict[type[Params], dict[str, Rule]] = {
         "seed": lambda p: any(getattr(p, name) > 0 for name in EFFECTS),
     },
     ReconstructionParams: {
-        **dict.fromkeys(OF_THE_DENOISING, lambda p: p.solver in PLUG_AND_PLAY),
-        "averaging": lambda p: p.solver in PLUG_AND_PLAY and p.equivariance != "off",
-        "start": lambda p: p.solver in (*PLUG_AND_PLAY, "irls"),
+        "checkpoint": lambda p: p.solver in PLUG_AND_PLAY,
+        **dict.fromkeys(OF_THE_STEPS, lambda p: p.solver in (*PLUG_AND_PLAY, "fire")),
+        "equivariance": lambda p: p.solver in (*PLUG_AND_PLAY, "fire") or (p.solver == "one-pass" and p.averaging == "all"),
+        "averaging": lambda p: p.solver in (*PLUG_AND_PLAY, *ONE_PASS) and p.equivariance != "off",
+        "inpainter": lambda p: p.solver in ONE_PASS or (p.solver in PLUG_AND_PLAY and p.start in ("auto", "one-pass")),
+        "start": lambda p: p.solver in (*PLUG_AND_PLAY, "irls", "fire"),
         "withheld": lambda p: p.solver not in INTERPOLATIONS,
         "noise": lambda p: p.solver not in INTERPOLATIONS,
         "noise_std": lambda p: p.solver not in INTERPOLATIONS and p.noise != "none",

@@ -1,4 +1,4 @@
-"""The widget "Train": a denoiser of one's own, seen while it learns."""
+"""The widget "Train": a denoiser or a one-pass network of one's own, seen while it learns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from ..training import TrainingStep
 
 RECONSTRUCT = "Reconstruct (STEM Inpaint)"  # what the menu calls its dock; it finds it by that
-SHOWN = ("network", "start_from", "frames", "frames_share", "minutes", "steps")
+SHOWN = ("task", "network", "start_from", "frames", "frames_share", "minutes", "steps")
+USED_AS = {"denoise": ("checkpoint", "apgd"), "inpaint": ("inpainter", "one-pass")}  # field and solver, by task
 FREE = ("save_every_s", "device", "workers")  # may change between a stop and a resume
 PARTS = 1000  # of the progress bar
 
@@ -50,7 +51,7 @@ class TrainWidget(Panel):
         self.form = ParamsForm(
             TrainingParams,
             shown=SHOWN,
-            controls={"start_from": CheckpointChoice("", "")},
+            controls={"start_from": CheckpointChoice("", "", tasks=("denoise", "inpaint"))},
             files={"frames": f"Frames (*{' *'.join(SUFFIXES)})"},
             folders=("frames",),
         )
@@ -196,7 +197,7 @@ class TrainWidget(Panel):
         before = jobs.stopped_training(out)
         stop = self._stop = threading.Event()
         if before is None or out != self._shown:
-            self.view.begin(before.best if before is not None else {})
+            self.view.begin(params.task, before.best if before is not None else {})
         self._running, self._shown = params, out
         self.progress.setValue(0)
         self.progress.setFormat("preparing")
@@ -223,7 +224,7 @@ class TrainWidget(Panel):
         if self._stop.is_set():
             return
         news = (
-            f"Step {last.index:,}: error / noise {self.view.loss_db:.1f} dB, "
+            f"Step {last.index:,}: error left {self.view.loss_db:.1f} dB, "
             f"{last.patches_per_s:.3g} patches/s, data {percent(last.data_share)}."
         ).replace("-", "−")
         self.say(news if progress < 1 else f"{news} Validating what was learned…")
@@ -248,7 +249,7 @@ class TrainWidget(Panel):
         self.progress.setFormat("stopped")
 
     def _on_use(self) -> None:
-        use_in_reconstruct(self._viewer, self.save.value())
+        use_in_reconstruct(self._viewer, self.save.value(), self._running.task)
 
 
 def percent(part: float) -> str:
@@ -261,17 +262,18 @@ def different(before: TrainingParams, now: TrainingParams) -> list[str]:
     return [name for name in TrainingParams.model_fields if name not in FREE and getattr(before, name) != getattr(now, name)]
 
 
-def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str) -> ReconstructWidget:
+def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str, task: str) -> ReconstructWidget:
     """Open or raise the Reconstruct widget of ``viewer``, choose ``checkpoint`` (a name or a file) in it, and return it."""
+    name, solver = USED_AS[task]
     there = [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, ReconstructWidget)]
     widget = there[-1] if there else ReconstructWidget(viewer)
     if not there:
         viewer.window.add_dock_widget(widget, name=RECONSTRUCT, tabify=True)
     controls = widget.form.controls
-    controls["checkpoint"].refresh()
-    controls["checkpoint"].value = checkpoint
-    if not has_effect(widget.form.model, "checkpoint", widget.form.values()):
-        controls["solver"].value = widget.form.model.model_fields["solver"].default
+    controls[name].refresh()
+    controls[name].value = checkpoint
+    if not has_effect(widget.form.model, name, widget.form.values()):
+        controls["solver"].value = solver
     dock = widget.parent()
     while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parent()

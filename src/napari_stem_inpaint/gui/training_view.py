@@ -9,6 +9,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from ..denoisers.cards import GAINS_BY
 from .curves import TEXT_PX, GainBars, History, LossCurve
 from .layers import contrast, grey
 from .picture import draw_label, fitted, font, picture_of
@@ -33,8 +34,9 @@ class TrainingView(QWidget):
         for part in (self.loss, self.gains, self.sample):
             layout.addWidget(part)
 
-    def begin(self, best: Mapping[str, float]) -> None:
+    def begin(self, task: str, best: Mapping[str, float]) -> None:
         """Show an empty chart, and the gains that were the best when the training was stopped."""
+        self.gains.by = GAINS_BY[task]
         self.loss.history = History()
         self.gains.show_gains({}, best)
         self.sample.show_sample(None)
@@ -59,7 +61,7 @@ class TrainingView(QWidget):
 
 
 class SampleView(QWidget):
-    """A frame with noise, what the denoiser makes of it, and the frame."""
+    """What the network sees of a frame, what it makes of that, and the frame."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,13 +70,15 @@ class SampleView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT_PX)
         self.setAccessibleName("Sample")
-        self.setToolTip("A simulated frame of a crystal that training never sees: with noise σ, denoised when last validated, and clean.")
+        self.setToolTip(
+            "A simulated frame of a crystal that training never sees: as the network gets it, as it returned it when last validated, clean."
+        )
 
     def show_sample(self, sample: Sample | None) -> None:
         """Show ``sample``, or that there is none yet."""
         self.sample = sample
         limits = contrast(sample.clean) if sample is not None else (0.0, 1.0)
-        self._images = [] if sample is None else [picture_of(grey(i, limits)) for i in (sample.noisy, sample.denoised, sample.clean)]
+        self._images = [] if sample is None else [picture_of(grey(i, limits)) for i in (sample.seen, sample.restored, sample.clean)]
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -90,7 +94,7 @@ class SampleView(QWidget):
         if self.sample is None:
             painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
             painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter, "a sample comes with the first validation")
-        texts = [] if self.sample is None else [f"noisy, σ {self.sample.sigma:g}", "denoised", "clean"]
+        texts = [] if self.sample is None else [*self.sample.words, "clean"]
         for k, (image, text) in enumerate(zip(self._images, texts, strict=True)):
             box = QRectF(k * (side + GAP_PX), 0, side, side)
             painter.drawImage(fitted(image, box), image)

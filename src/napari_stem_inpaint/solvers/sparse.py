@@ -1,4 +1,4 @@
-"""Sparsity without training, for comparison: total variation, wavelets and cosines.
+"""Sparsity without training, for comparison: total variation, wavelets, cosines, and patches of a dictionary.
 
 Every one is called ``method(start, y, mask, noise, tick)`` with images ``(Y, X)`` scaled to about [0, 1] and ``noise`` the standard
 deviation of the measured values (0: they are exact), and yields images of less and less regularisation; the caller keeps the one
@@ -14,6 +14,7 @@ import scipy.fft
 import torch
 
 from ..errors import SolverError
+from .dictionary import MOST_ATOMS, dictionary
 from .equivariance import DenoiseFunction, equivariant
 from .pnp import apgd, replace_step
 from .spectral import Tick
@@ -106,4 +107,5 @@ def _shrink_cosines(image: np.ndarray, threshold: float) -> np.ndarray:
     return restored
 
 
-SPARSE: dict[str, Method] = {"tv": total_variation, "wavelet": wavelet, "dct": cosine}
+LENGTHS = {"tv": len(TV_STRENGTHS), "wavelet": len(THRESHOLDS), "dct": len(THRESHOLDS), "dictionary": MOST_ATOMS}  # at most
+SPARSE: dict[str, Method] = {"tv": total_variation, "wavelet": wavelet, "dct": cosine, "dictionary": dictionary}

@@ -6,7 +6,7 @@ positions are known to within ``noise``; its best linear estimate is ``K Mᵀ (M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -113,6 +113,16 @@ def fourier_sparse(y: torch.Tensor, mask: torch.Tensor, width: float, noise: flo
         yield mean + grid.crop(field)
         amplitude = torch.fft.rfft2(field).abs()
         power = unit_variance(amplitude / amplitude.max() * envelope + floor, grid)
+
+
+def lowest(candidates: Sequence[float], error: Callable[[float], float]) -> float:
+    """Return the candidate of (nearly) the lowest ``error``: every third is tried, then the neighbours of the best."""
+    tried = {k: error(candidates[k]) for k in range(0, len(candidates), 3)}
+    best = min(tried, key=tried.__getitem__)
+    for k in (best - 2, best - 1, best + 1, best + 2):
+        if 0 <= k < len(candidates):
+            tried[k] = error(candidates[k])
+    return float(candidates[min(tried, key=tried.__getitem__)])
 
 
 def lattice_power(image: torch.Tensor, grid: Grid, width: float) -> torch.Tensor:
