@@ -114,6 +114,30 @@ def test_the_result_is_what_the_core_computes(qtbot: Any, widget: ReconstructWid
     np.testing.assert_allclose(results(viewer)[0].data, expected.image, rtol=1e-5, atol=1e-4)
 
 
+def test_command_python_and_window_agree_to_the_last_bit(
+    qtbot: Any, viewer: Any, measurement: Measurement, checkpoint: str, tmp_path: Path
+) -> None:
+    import napari_stem_inpaint as nsi
+    from napari_stem_inpaint import cli, io
+    from napari_stem_inpaint.gui import files
+
+    measured, result = tmp_path / "measured.stem.tif", tmp_path / "result.tif"
+    io.write_measurement(measured, measurement)
+    assert cli.main(["reconstruct", str(measured), "--checkpoint", checkpoint, "--iterations", "6", "--out", str(result)]) == 0
+    params = nsi.ReconstructionParams(checkpoint=checkpoint, iterations=6)
+    by_python = nsi.reconstruct(measurement, params)
+    for data, keywords, kind in files.read_layers(str(measured)):
+        getattr(viewer, f"add_{kind}")(data, **keywords)
+    widget = ReconstructWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.form.set_values(params)
+    with qtbot.waitSignal(widget.runner.returned, timeout=60000):
+        click(qtbot, widget.run_button)
+    (by_command,) = io.read(result)
+    np.testing.assert_array_equal(by_command.image, by_python.image)
+    np.testing.assert_array_equal(results(viewer)[0].data, by_python.image)
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_cancel_then_run_again(qtbot: Any, docked: ReconstructWidget, window: Any, fake: Any, paused: bool) -> None:
     fake.endless = True
