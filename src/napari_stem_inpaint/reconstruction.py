@@ -74,6 +74,11 @@ class _Problem:
         uncertain = 2 * noise * float((((new - old) * where).square().sum() / count).sqrt() / count.sqrt())
         return squares[0] - squares[1] > share * max(0.0, squares[0] - noise**2) + sure * uncertain
 
+    def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
+        """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
+        change = (new - old) * where
+        return min(1.0, max(0.0, float((change * (self.y - old)).sum() / change.square().sum().clamp(min=1e-30))))
+
     def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
         """RMS difference to the measurement at the positions ``where``."""
         return float((((image - self.y) * where).square().sum() / where.sum()).sqrt())
@@ -223,7 +228,8 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
 
 
 def _uses_inpainter(params: ReconstructionParams) -> bool:
-    return params.solver in ONE_PASS or (params.solver in PLUG_AND_PLAY and params.start == "one-pass")
+    as_start = params.solver in PLUG_AND_PLAY and (params.start == "one-pass" or (params.start == "auto" and params.inpainter != ""))
+    return params.solver in ONE_PASS or as_start
 
 
 def _file_sha256(checkpoint: str) -> str:
@@ -295,8 +301,8 @@ class _Run:
         withheld = _withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
-        networks = [network for network in (self.prior, self.inpainter) if network is not None]
-        self.remarks = tuple(r for network in networks for r in network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
+        if (network := self.prior or self.inpainter) is not None:
+            self.remarks = tuple(network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
         if p.solver == "gp":
             yield self._iterate(
                 self._start(problem.mask, prior, _Start(0, 0.0)), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
@@ -327,9 +333,13 @@ class _Run:
                 note = f"{begun}; kept, because denoising did not predict withheld measurements better"
                 yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
                 return
-        last, error = found.sigmas[-LAST_STEPS:], problem.rms(found.image, withheld)
+        share = problem.share(found.image, start, withheld) if self.noisy else 1.0
+        last, error = found.sigmas[-LAST_STEPS:], problem.rms(start + share * (found.image - start), withheld)
         done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
         for k, u in enumerate(self._steps(found.data_step, found.image, problem.mask, prior, last), 1):
+            if k == len(last) and share < 1:
+                begun_again = self._start(problem.mask, prior, begun)
+                u, done = begun_again + share * (u - begun_again), f"{done}, {share:.0%} of what they change"
             stage = "denoising with all measurements" if k < len(last) else done
             yield self._iterate(u, self.total - len(last) + k, error, stage)
 
@@ -398,7 +408,8 @@ class _Run:
         if self.inpainter is None or self.params.solver == "fire":
             return chosen, start
         image = self._passed(start, visible, prior, chosen.error)
-        if self.params.start != "one-pass" and not problem.beats(image, start, withheld, prior.sigma, GAIN, 1.0):
+        worth = GAIN if self.noisy else CAUTION
+        if self.params.start != "one-pass" and not problem.beats(image, start, withheld, prior.sigma, worth, 1.0):
             return chosen, start
         return _Start(rounds, problem.rms(image, withheld), True, chosen.error), image
 
@@ -407,7 +418,8 @@ class _Run:
     ) -> Generator[Iterate, None, _Found | None]:
         """Return the data step and the denoising steps that predict the withheld part best, and their image.
 
-        None: the start predicts it better. Where there is noise, only the last step is judged: the best of many would be so by chance.
+        None: the start predicts it better. Where there is noise, only the last step is judged, because the best of many would be so by
+        chance, and mixed with the start as the withheld part asks for.
         """
         best, found = start, None
         for data_step in self.data_steps:
@@ -418,8 +430,10 @@ class _Run:
                 worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
                 if not self.noisy and self.problem.beats(u, best, withheld, prior.sigma, *worth):
                     best, found = u, _Found(data_step, sigmas[:k], u)
-            if self.noisy and self.problem.beats(u, best, withheld, prior.sigma, GAIN if found else 0.0):
-                best, found = u, _Found(data_step, sigmas[:k], u)
+            if self.noisy:
+                mixed = start + self.problem.share(u, start, withheld) * (u - start)
+                if self.problem.beats(mixed, best, withheld, prior.sigma, GAIN):
+                    best, found = mixed, _Found(data_step, sigmas[:k], u)
         return found
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
