@@ -115,7 +115,7 @@ def test_it_is_trained_resumed_and_used_by_the_same_commands(tmp_path, small, ca
 
 def test_a_network_for_the_other_task_is_refused(tmp_path):
     path = checkpoint(tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="a is a one-pass network, but a denoiser is needed here; there are .*stem-tiny"):
+    with pytest.raises(CheckpointError, match=r"a is a one-pass network, but a denoiser is needed here; there are .*stem-tiny"):
         registry.load_denoiser(path)
     with pytest.raises(CheckpointError, match="stem-tiny is a denoiser, but a one-pass network is needed"):
         registry.load_denoiser("stem-tiny", task="inpaint")

@@ -220,6 +220,13 @@ class ReconstructionParams(Params):
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")
 
 
+class JudgeParams(Params):
+    """What is known of the microscope that made the frame, to judge its spectrum by."""
+
+    energy_kev: float = _field(0.0, "Energy of the electrons; 0 = not known.", "keV", ge=0, le=1000)
+    semi_angle_mrad: float = _field(0.0, "Convergence semi-angle of the probe; 0 = not known.", "mrad", ge=0, le=200)
+
+
 class TrainingParams(Params):
     """How a network is trained on simulated frames."""
 

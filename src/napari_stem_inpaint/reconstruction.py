@@ -214,6 +214,7 @@ def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterat
         "noise": measurement.noise,
         "outcome": last.stage,
         "remarks": list(last.remarks),
+        "withheld_rms": last.residual,
     }
     if _uses_inpainter(params):
         made["inpainter_sha256"] = _file_sha256(params.inpainter)
