@@ -1,0 +1,145 @@
+"""What the Judge widget shows: a table of results, spectra with the probe's cut-off, a profile along a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import QPointF, QRectF, QSize, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
+
+from .curves import TEXT_PX, Axes, Chart, ticks
+from .layers import COLOURS
+from .picture import draw_label, fitted, font, picture_of
+
+COLUMNS = {
+    "sre_db": ("SRE", "SRE of the whole frame, in dB: needs the truth."),
+    "sre_unmeasured_db": ("unmeas.", "SRE of the positions that were not measured, in dB: needs the truth."),
+    "sre_inner_db": ("inner", "SRE without a border of 16 px, in dB: needs the truth."),
+    "ssim": ("SSIM", "Structural similarity, at most 1: needs the truth."),
+    "withheld_rms": ("withheld", "RMS error at measurements that were withheld, in units of the image: needs no truth."),
+}
+SPECTRUM_PX, GAP_PX = 150, 6
+CUTOFF = QColor("#ff9f40")
+
+
+class ScoresTable(QTableWidget):
+    """A row for each result; a click chooses it."""
+
+    picked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__(0, 1 + len(COLUMNS))
+        self.setAccessibleName("Scores")
+        self.setHorizontalHeaderLabels(["result", *(name for name, _ in COLUMNS.values())])
+        for column, (_, tip) in enumerate(COLUMNS.values(), 1):
+            header = self.horizontalHeaderItem(column)
+            if header is not None:
+                header.setToolTip(tip)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        rows, columns = self.verticalHeader(), self.horizontalHeader()
+        if rows is not None and columns is not None:
+            rows.hide()
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(120)
+        self.cellClicked.connect(lambda row, _: self.picked.emit(row))
+
+    def show_scores(self, results: Sequence[tuple[str, Mapping[str, float]]], chosen: int) -> None:
+        """Show the scores of results by name, the row ``chosen`` marked; -1 marks none."""
+        self.setRowCount(len(results))
+        for row, (name, scores) in enumerate(results):
+            texts = [name, *(f"{scores[key]:.4g}" if key in scores else "–" for key in COLUMNS)]
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setToolTip(name if column == 0 else "")
+                self.setItem(row, column, item)
+        self.clearSelection()
+        if 0 <= chosen < len(results):
+            self.selectRow(chosen)
+
+
+class SpectraView(QWidget):
+    """Power spectra side by side, with a circle at the highest frequency that the probe carries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spectra: list[tuple[str, QImage]] = []
+        self.cutoff: tuple[float, float] | None = None  # in parts of the picture's height and width
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(SPECTRUM_PX)
+        self.setAccessibleName("Spectra")
+        self.setToolTip(
+            "Logarithm of the power spectra, six decades. The circle is 2α/λ, beyond which the probe carries nothing: what lies there is "
+            "noise, or was invented."
+        )
+
+    def sizeHint(self) -> QSize:
+        """As wide as there is room."""
+        return QSize(200, SPECTRUM_PX)
+
+    def show_spectra(self, spectra: Mapping[str, npt.NDArray[np.uint8]], cutoff: tuple[float, float] | None) -> None:
+        """Show grey levels ``(Y, X)`` by caption; ``cutoff`` as parts of height and width, from the middle."""
+        self.spectra = [(name, picture_of(grey)) for name, grey in spectra.items()]
+        self.cutoff = cutoff
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw them."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setFont(font(TEXT_PX))
+        side = min((self.width() - GAP_PX) / 2, float(SPECTRUM_PX))
+        for k, (name, image) in enumerate(self.spectra):
+            box = fitted(image, QRectF(k * (side + GAP_PX), 0, side, side))
+            painter.setClipRect(box)
+            painter.drawImage(box, image)
+            if self.cutoff is not None:
+                painter.setPen(QPen(CUTOFF, 1.5))
+                painter.drawEllipse(box.center(), self.cutoff[1] * box.width(), self.cutoff[0] * box.height())
+            draw_label(painter, box, name)
+        painter.end()
+
+
+class ProfileChart(Chart):
+    """Values along a line, a curve for each image."""
+
+    def __init__(self) -> None:
+        super().__init__("Profile", "Values along the line that is drawn in the layer “profile line”; move its ends, and the curves follow.")
+        self.profiles: Mapping[str, npt.NDArray[np.float64]] = {}
+        self.unit = ""
+        self.length = 1.0
+
+    def show_profiles(self, profiles: Mapping[str, npt.NDArray[np.float64]], length: float, unit: str) -> None:
+        """Show profiles by name along a line of ``length`` in ``unit``."""
+        self.profiles, self.length, self.unit = profiles, length, unit
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the curves."""
+        painter = QPainter(self)
+        values = [v for v in self.profiles.values() if v.size > 1]
+        axes = None
+        if values:
+            low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+            margin = 0.05 * (high - low) or 1.0
+            axes = Axes(self.inner(), (0.0, self.length), (low - margin, high + margin))
+        self.write(painter, "profile", axes)
+        if axes is not None:
+            painter.setPen(self.ink(0.8))
+            marks = ticks(0.0, self.length, 5)
+            for mark in marks:
+                self.below(painter, axes, mark, f"{mark:g} {self.unit}" if mark == marks[-1] else f"{mark:g}")
+            left = self.width() - 6.0
+            for (name, profile), colour in reversed(list(zip(self.profiles.items(), COLOURS, strict=False))):
+                painter.setPen(QPen(QColor(colour), 1.5))
+                step = self.length / max(profile.size - 1, 1)
+                painter.drawPolyline(QPolygonF([axes.place(k * step, float(v)) for k, v in enumerate(profile)]))
+                left -= painter.fontMetrics().horizontalAdvance(name) + 10
+                painter.drawText(QPointF(left, TEXT_PX + 1.0), name)
+        painter.end()
