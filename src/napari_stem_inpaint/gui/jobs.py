@@ -19,8 +19,8 @@ import scipy.fft
 from safetensors import SafetensorError, safe_open
 
 from ..errors import InputError, SolverError
-from ..frames import Frame, Iterate, Measurement, Reconstruction, Scan
-from ..params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from ..frames import Frame, Iterate, Measurement, PixelSize, Reconstruction, Scan
+from ..params import AcquisitionParams, JudgeParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
 from .layers import contrast, grey
 from .relevance import any_effect
 
@@ -186,6 +186,75 @@ def reconstruction(
         tick()
         yield "Scoring the result…"
         return finish(measurement, params, last, reference=truth)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Scores, spectra by name as grey levels, the cut-off in parts of the spectra's sides, and all of it in a sentence."""
+
+    scores: Mapping[str, float]
+    spectra: Mapping[str, Grey]
+    cutoff: tuple[float, float] | None
+    sentence: str
+
+
+def judgement(
+    image: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.float32] | None,
+    mask: npt.NDArray[np.bool_] | None,
+    pixel_nm: PixelSize,
+    params: JudgeParams,
+    tick: Tick,
+) -> Generator[str, None, Judged]:
+    """Return what can be said of ``image``, more with its ``truth``."""
+    from ..judge import DECADES, cutoff_per_nm, logarithm, power_spectrum, share_beyond
+    from ..metrics import evaluate
+
+    yield "Judging…"
+    scores = {} if truth is None else evaluate(image, reference=truth, mask=mask)
+    tick()
+    shown = {"result": image} if truth is None else {"result": image, "truth": truth}
+    spectra = {name: grey(logarithm(power_spectrum(one)), (-DECADES, 0.0)) for name, one in shown.items()}
+    tick()
+    cutoff = cutoff_per_nm(params)
+    share = share_beyond(image, pixel_nm, cutoff)
+    circle = None if cutoff is None or pixel_nm is None else (cutoff * pixel_nm[0], cutoff * pixel_nm[1])
+    words = "There is no truth to score against."
+    if truth is not None:
+        words = f"SRE {scores['sre_db']:.1f} dB, PSNR {scores['psnr_db']:.1f} dB against the truth chosen."
+    if share is not None:
+        words += f" {share:.1e} of the power lies beyond 2α/λ, where the probe carries none."
+    return Judged(scores, spectra, circle, words)
+
+
+def report(
+    path: str,
+    result: Reconstruction,
+    measurement: Measurement,
+    params: JudgeParams,
+    truth: npt.NDArray[np.float32] | None,
+    tick: Tick,
+) -> Generator[str, None, str]:
+    """Write the page; return where it is."""
+    yield "Drawing the page…"
+    from ..judge import write_report
+
+    tick()
+    write_report(path, result, measurement, params, truth)
+    return path
+
+
+def save_scores(path: str, results: Mapping[str, Mapping[str, float]]) -> None:
+    """Write the table.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    from ..judge import write_scores
+
+    write_scores(path, results)
 
 
 @dataclass(frozen=True)

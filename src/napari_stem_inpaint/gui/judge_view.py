@@ -110,7 +110,7 @@ class ProfileChart(Chart):
     """Values along a line, a curve for each image."""
 
     def __init__(self) -> None:
-        super().__init__("Profile", "Values along the line that is drawn in the layer “profile line”; move its ends, and the curves follow.")
+        super().__init__("Profile", "Values along the line in the layer “profile line”; move its ends, and the curves follow.")
         self.profiles: Mapping[str, npt.NDArray[np.float64]] = {}
         self.unit = ""
         self.length = 1.0

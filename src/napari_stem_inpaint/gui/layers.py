@@ -191,6 +191,13 @@ class Layers:
         for data in measurement_layers(measurement, place, limits, notes_of(source)["id"], plane):
             self._add(data)
 
+    def add_difference(self, image: npt.NDArray[np.float32], name: str, place: Place) -> Layer:
+        """Add the difference of two images, zero in the middle of its colours."""
+        most = float(np.percentile(np.abs(image), 99.5)) or 1.0
+        notes = {KEY: {"role": "difference"}}
+        keywords = {"name": name, "colormap": "RdBu_r", "contrast_limits": (-most, most), "metadata": notes, **place.keywords()}
+        return self._add((image, keywords, "image"))
+
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
         """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""
         notes = notes_of(source)

@@ -1,0 +1,180 @@
+"""The Judge widget, clicked: scores, spectra, error, profile, side by side, report, table, copies."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+import napari_stem_inpaint as nsi
+from napari_stem_inpaint import cli, io
+from napari_stem_inpaint.frames import Frame, Measurement
+from napari_stem_inpaint.gui.judge import LINE, JudgeWidget
+from napari_stem_inpaint.gui.layers import notes_of
+from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def click(qtbot: Any, button: Any) -> None:
+    qtbot.waitUntil(button.isEnabled, timeout=5000)
+    qtbot.mouseClick(button, LEFT)
+
+
+def saved_as(monkeypatch: pytest.MonkeyPatch, path: Path | str) -> None:
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(path), ""))
+
+
+@pytest.fixture
+def judge(qtbot: Any, widget: ReconstructWidget, viewer: Any) -> JudgeWidget:
+    """A Judge widget that was open while a result was made."""
+    made = JudgeWidget(viewer)
+    qtbot.addWidget(made)
+    with qtbot.waitSignal(made.runner.returned, timeout=30000):
+        click(qtbot, widget.run_button)
+    return made
+
+
+def result(viewer: Any) -> Any:
+    return next(layer for layer in viewer.layers if notes_of(layer).get("role") == "reconstruction")
+
+
+def test_a_new_result_is_judged_by_itself(judge: JudgeWidget, viewer: Any) -> None:
+    assert judge.result_combo.layer() == result(viewer)
+    assert judge.truth_combo.currentText() == "lattice"
+    assert "against the truth chosen" in judge.status.text()
+    assert judge.table.rowCount() == 1
+    assert float(judge.table.item(0, 1).text()) == pytest.approx(result(viewer).metadata["scores"]["sre_db"], rel=1e-3)
+    assert judge.table.item(0, 5).text() != "–"
+    assert [name for name, _ in judge.spectra.spectra] == ["result", "truth"]
+
+
+def test_the_circle_follows_the_microscope(qtbot: Any, judge: JudgeWidget) -> None:
+    assert judge.spectra.cutoff is None
+    judge.microscope.controls["energy_kev"].value = 200
+    judge.microscope.controls["semi_angle_mrad"].value = 25
+    with qtbot.waitSignal(judge.runner.returned, timeout=10000):
+        click(qtbot, judge.run_button)
+    assert judge.spectra.cutoff == pytest.approx((0.3987, 0.3987), rel=1e-3)
+    assert "beyond 2α/λ" in judge.status.text()
+
+
+def test_the_error_becomes_a_layer_in_place(qtbot: Any, judge: JudgeWidget, viewer: Any, frame: Frame) -> None:
+    click(qtbot, judge.error_button)
+    error = viewer.layers[-1]
+    np.testing.assert_allclose(error.data, result(viewer).data - frame.image, rtol=1e-5, atol=1e-4)
+    assert error.contrast_limits[0] == -error.contrast_limits[1]
+    assert tuple(error.scale) == (0.02, 0.02)
+
+
+def test_a_line_is_drawn_once_and_its_profile_follows(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
+    click(qtbot, judge.line_button)
+    click(qtbot, judge.line_button)
+    (line,) = (layer for layer in viewer.layers if layer.name == LINE)
+    assert list(judge.profile.profiles) == ["result", "truth"]
+    assert judge.profile.unit == "nm"
+    line.data = [np.array([[10.0, 5.0], [10.0, 25.0]])]
+    np.testing.assert_allclose(judge.profile.profiles["result"], result(viewer).data[10, 5:26], rtol=1e-5)
+    assert judge.profile.length == pytest.approx(0.4)
+    viewer.layers.remove(line)
+    click(qtbot, judge.line_button)
+    assert LINE in viewer.layers
+
+
+def test_side_by_side_and_back(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
+    grid = viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
+    viewer.layers["lattice"].contrast_limits = (0, 1000)
+    click(qtbot, judge.grid_button)
+    assert grid.enabled
+    assert tuple(viewer.layers["lattice"].contrast_limits) == tuple(result(viewer).contrast_limits)
+    click(qtbot, judge.grid_button)
+    assert not grid.enabled
+
+
+def test_report_and_table_are_written(qtbot: Any, judge: JudgeWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    saved_as(monkeypatch, tmp_path / "page.pdf")
+    with qtbot.waitSignal(judge.runner.returned, timeout=30000):
+        click(qtbot, judge.report_button)
+    assert (tmp_path / "page.pdf").read_bytes()[:4] == b"%PDF"
+    saved_as(monkeypatch, tmp_path / "scores.csv")
+    click(qtbot, judge.scores_button)
+    assert (tmp_path / "scores.csv").read_text().startswith("result,sre_db")
+    saved_as(monkeypatch, tmp_path / "nowhere" / "scores.csv")
+    click(qtbot, judge.scores_button)
+    assert "does not exist; make it first" in judge.status.text()
+    saved_as(monkeypatch, "")
+    click(qtbot, judge.report_button)
+    assert judge.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("how", ["python", "command"])
+def test_what_is_copied_makes_the_result_again(
+    qtbot: Any, judge: JudgeWidget, viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved_as(monkeypatch, tmp_path / "begin.stem.tif")
+    click(qtbot, judge.python_button if how == "python" else judge.command_button)
+    assert "is on the clipboard" in judge.status.text()
+    text = QApplication.clipboard().text()
+    if how == "python":
+        exec(text, {})
+    else:
+        assert cli.main(shlex.split(text)[1:]) == 0
+    (again,) = io.read("result.tif")
+    np.testing.assert_array_equal(again.image, result(viewer).data)
+
+
+def test_without_its_layers_it_says_what_to_do(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
+    viewer.layers.remove("lattice measured")
+    for button in (judge.report_button, judge.python_button):
+        click(qtbot, button)
+        assert "are gone; open the measurement again" in judge.status.text()
+
+
+def test_any_two_images_can_be_compared(qtbot: Any, viewer: Any) -> None:
+    a, b = (viewer.add_image(np.random.default_rng(k).random((32, 32)), name=f"image {k}") for k in (0, 1))
+    made = JudgeWidget(viewer)
+    qtbot.addWidget(made)
+    assert not made.run_button.isEnabled()
+    assert made.hint.text() == "Choose a result: run Reconstruct, or open an image."
+    made.result_combo.choose(a)
+    made.truth_combo.choose(b)
+    with qtbot.waitSignal(made.runner.returned, timeout=10000):
+        click(qtbot, made.run_button)
+    assert not made.python_button.isEnabled()
+    viewer.add_image(np.zeros((16, 16)), name="other")
+    made.truth_combo.choose(viewer.layers["other"])
+    assert "must have the result's shape (32, 32)" in made.hint.text()
+    assert not made.run_button.isEnabled()
+
+
+def test_layers_may_go_while_it_judges(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
+    with qtbot.waitSignal(judge.runner.returned, timeout=10000):
+        click(qtbot, judge.run_button)
+        viewer.layers.clear()
+    assert judge.hint.text() == "Choose a result: run Reconstruct, or open an image."
+    assert not judge.line_button.isEnabled()
+
+
+def test_several_results_are_compared_in_one_table(qtbot: Any, judge: JudgeWidget, widget: ReconstructWidget, viewer: Any) -> None:
+    widget.form.controls["solver"].value = "cubic"
+    with qtbot.waitSignal(judge.runner.returned, timeout=30000):
+        click(qtbot, widget.run_button)
+    assert judge.table.rowCount() == 2
+    assert float(judge.table.item(0, 1).text()) > float(judge.table.item(1, 1).text())
+    judge.table.cellClicked.emit(0, 0)
+    assert judge.result_combo.layer() == result(viewer)
+
+
+def test_it_is_narrow(judge: JudgeWidget) -> None:
+    assert judge.minimumSizeHint().width() <= 420
+
+
+def test_a_measurement_of_the_core_and_of_the_layers_agree(judge: JudgeWidget, viewer: Any, measurement: Measurement) -> None:
+    taken = judge._measurement(result(viewer))
+    np.testing.assert_array_equal(taken.values * taken.mask, measurement.values * measurement.mask)
+    assert (taken.noise, taken.pixel_size_nm) == (measurement.noise, measurement.pixel_size_nm)
+    assert isinstance(nsi.reconstruct(taken, nsi.ReconstructionParams(solver="cubic")).image, np.ndarray)
