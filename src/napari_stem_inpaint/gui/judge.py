@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QFormLayout, QHBoxLayout, 
 from .. import recipes
 from ..errors import InputError
 from ..frames import Measurement, Reconstruction
-from ..params import JudgeParams
+from ..params import PLUG_AND_PLAY, JudgeParams
 from . import jobs
 from .combos import LayerCombo, array_of, follow, is_grey_image, plane_shown
 from .forms import ParamsForm, add_row
@@ -169,7 +170,7 @@ class JudgeWidget(Panel):
             button.setEnabled(result is not None and "recipe" in result.metadata)
         results = self._results()
         chosen = results.index(result) if result in results else -1
-        self.table.show_scores([(layer.name, _scores(layer)) for layer in results], chosen)
+        self.table.show_scores([(_made_by(layer), layer.name, _scores(layer)) for layer in results], chosen)
         if self._due and ready:
             self._due = False
             self._on_run()
@@ -225,7 +226,7 @@ class JudgeWidget(Panel):
             self.say(problem)
             return
         self.layers.add_difference(error, f"{result.name} − {truth.name}", Place.of_layer(result))
-        self.say(f"Added: blue where {result.name} is lower than {truth.name}, red where it is higher; the most extreme 0.5 % are clipped.")
+        self.say("Added: blue where the result is lower than the truth, red where it is higher; the most extreme 0.5 % are clipped.")
 
     def _on_grid(self) -> None:
         grid = self._viewer.canvas.grid if hasattr(self._viewer, "canvas") else self._viewer.grid  # before napari 0.9
@@ -235,6 +236,7 @@ class JudgeWidget(Panel):
             for layer in (self.truth_combo.layer(), self._partner(result, "measured"), *self._results()):
                 if layer is not None:
                     layer.contrast_limits = tuple(result.contrast_limits)
+        self._viewer.reset_view()
         self.grid_button.setText("On top of each other" if grid.enabled else "Side by side")
 
     def _on_line(self) -> None:
@@ -344,6 +346,13 @@ class JudgeWidget(Panel):
             self.say(error)
         else:
             self.say(done)
+
+
+def _made_by(layer: Layer) -> str:
+    """Return solver and checkpoint in a word or two."""
+    values = layer.metadata.get("recipe", {}).get("reconstruction", {})
+    solver = str(values.get("solver", "")) or layer.name
+    return f"{solver}, {Path(values['checkpoint']).stem}" if solver in PLUG_AND_PLAY and "checkpoint" in values else solver
 
 
 def _scores(layer: Layer) -> dict[str, float]:

@@ -16,11 +16,11 @@ from .picture import draw_label, fitted, font, picture_of
 
 COLUMNS = {
     "sre_db": ("SRE", "SRE of the whole frame, in dB: needs the truth."),
-    "sre_unmeasured_db": ("unmeas.", "SRE of the positions that were not measured, in dB: needs the truth."),
     "sre_inner_db": ("inner", "SRE without a border of 16 px, in dB: needs the truth."),
     "ssim": ("SSIM", "Structural similarity, at most 1: needs the truth."),
     "withheld_rms": ("withheld", "RMS error at measurements that were withheld, in units of the image: needs no truth."),
 }
+FORMATS = {"ssim": "{:.4f}", "withheld_rms": "{:.2g}"}
 SPECTRUM_PX, GAP_PX = 150, 6
 CUTOFF = QColor("#ff9f40")
 
@@ -50,11 +50,11 @@ class ScoresTable(QTableWidget):
         self.setFixedHeight(120)
         self.cellClicked.connect(lambda row, _: self.picked.emit(row))
 
-    def show_scores(self, results: Sequence[tuple[str, Mapping[str, float]]], chosen: int) -> None:
-        """Show the scores of results by name, the row ``chosen`` marked; -1 marks none."""
+    def show_scores(self, results: Sequence[tuple[str, str, Mapping[str, float]]], chosen: int) -> None:
+        """Show results, each with how it was made, its name and its scores; the row ``chosen`` is marked, -1 marks none."""
         self.setRowCount(len(results))
-        for row, (name, scores) in enumerate(results):
-            texts = [name, *(f"{scores[key]:.4g}" if key in scores else "–" for key in COLUMNS)]
+        for row, (made, name, scores) in enumerate(results):
+            texts = [made, *(FORMATS.get(key, "{:.1f}").format(scores[key]) if key in scores else "–" for key in COLUMNS)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setToolTip(name if column == 0 else "")
