@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_stem_inpaint.denoisers.cards import Card
 from napari_stem_inpaint.denoisers.checkpoint import save_checkpoint
 from napari_stem_inpaint.denoisers.networks import DRUNet
-from napari_stem_inpaint.frames import Frame, Measurement
+from napari_stem_inpaint.frames import Frame, Measurement, Scan
 from napari_stem_inpaint.gui import jobs, worker
 from napari_stem_inpaint.gui.layers import Layers, Place, notes_of
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
+from napari_stem_inpaint.io import write_scan
 
 LEFT = Qt.MouseButton.LeftButton
 LONGEST_GAP_S = 0.3
@@ -362,3 +364,40 @@ def test_the_panel_is_narrow(widget: ReconstructWidget) -> None:
     widget.status.setText("A sentence with " + "many words " * 30)
     assert widget.sizeHint().width() <= 420
     assert widget.minimumSizeHint().width() <= 420
+
+
+@pytest.mark.parametrize("how", ["NaN", "zero", "positions"])
+def test_real_subsampled_data_need_no_mask_layer(
+    qtbot: Any, viewer: Any, measurement: Measurement, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    words = {"NaN": "Where the image is a number", "zero": "Where the image is not zero", "positions": "From a file…"}[how]
+    image = np.where(measurement.mask, measurement.values, np.nan if how == "NaN" else 0).astype(np.float32)
+    write_scan(tmp_path / "positions.csv", Scan.from_mask(measurement.mask))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(tmp_path / "positions.csv"), ""))
+    viewer.add_image(image, name="mine", scale=(0.02, 0.02), units=("nm", "nm"))
+    made = ReconstructWidget(viewer)
+    qtbot.addWidget(made)
+    assert not made.mask_button.isEnabled()
+    made.measured_combo.choose(viewer.layers["mine"])
+    assert "or make one with From…" in made.hint.text()
+    made.mask_actions[words].trigger()
+    assert made.mask_combo.currentText() == "mine mask"
+    np.testing.assert_array_equal(viewer.layers["mine mask"].data, measurement.mask)
+    made.form.controls["solver"].value = "irls"
+    with qtbot.waitSignal(made.runner.returned, timeout=30000):
+        click(qtbot, made.run_button)
+    (layer,) = results(viewer)
+    assert notes_of(layer)["of"] == notes_of(viewer.layers["mine mask"])["set"]
+    assert np.isfinite(layer.data).all()
+
+
+def test_positions_that_do_not_fit_are_said(qtbot: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_scan(tmp_path / "positions.csv", Scan.from_mask(np.ones((9, 9), bool)))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(tmp_path / "positions.csv"), ""))
+    viewer.add_image(np.ones((8, 8), np.float32), name="mine")
+    made = ReconstructWidget(viewer)
+    qtbot.addWidget(made)
+    made.measured_combo.choose(viewer.layers["mine"])
+    made.mask_actions["From a file…"].trigger()
+    assert "is for a frame of 9 x 9, but the frame is 8 x 8" in made.status.text()
+    assert made.mask_combo.layer() is None

@@ -95,20 +95,30 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported() -> None:
     manifest.validate_imports()
     assert manifest.name == "napari-stem-inpaint"
     contributions = manifest.contributions
-    assert [w.display_name for w in contributions.widgets] == ["Simulate", "Scan", "Reconstruct", "Train"]
+    assert [w.display_name for w in contributions.widgets] == ["Simulate", "Scan", "Reconstruct", "Judge", "Train"]
     assert all(command.id.startswith("napari-stem-inpaint.") for command in contributions.commands)
     for reader in contributions.readers:
         assert not {"*.tif", "*.tiff", "*.png", "*.h5", "*.npy"} & set(reader.filename_patterns)
 
 
-@pytest.mark.parametrize("kind", ["perfect_srtio3", "line_hop_si", "defective_srtio3"])
-def test_sample_data_are_complete(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "ratio", "noise"),
+    [
+        ("perfect_srtio3", 0.25, "none"),
+        ("line_hop_si", 0.25, "none"),
+        ("defective_srtio3", 0.25, "none"),
+        ("low_dose_perovskite", 0.25, "poisson"),
+        ("nanoparticle", 0.33, "none"),
+    ],
+)
+def test_sample_data_are_complete(kind: str, ratio: float, noise: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_data, "SIDE_PX", 64)
     truth, mask, measured = getattr(sample_data, kind)()
     assert [layer[2] for layer in (truth, mask, measured)] == ["image", "labels", "image"]
-    assert mask[0].mean() == pytest.approx(0.25, abs=0.01)
+    assert mask[0].mean() == pytest.approx(ratio, abs=0.01)
     known = mask[0] > 0
-    np.testing.assert_array_equal(measured[0][known], truth[0][known])
+    assert measured[1]["metadata"]["stem_inpaint"]["noise"] == noise
+    assert np.array_equal(measured[0][known], truth[0][known]) == (noise == "none")
     assert truth[1]["contrast_limits"] == measured[1]["contrast_limits"]
     for _, keywords, _ in (truth, mask, measured):
         assert keywords["scale"] == (0.02, 0.02)
@@ -142,12 +152,12 @@ def test_importing_and_building_the_widgets_loads_no_torch() -> None:
 import sys
 import napari_stem_inpaint.gui.reconstruct as r, napari_stem_inpaint.gui.scan as s, napari_stem_inpaint.gui.simulate as m
 import napari_stem_inpaint.gui.sample_data, napari_stem_inpaint.gui.files, napari_stem_inpaint.gui.demo
-import napari_stem_inpaint.gui.train as t
+import napari_stem_inpaint.gui.train as t, napari_stem_inpaint.gui.judge as j
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 viewer = ViewerModel()
-widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer), t.TrainWidget(viewer)]
+widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer), t.TrainWidget(viewer), j.JudgeWidget(viewer)]
 print('torch' in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

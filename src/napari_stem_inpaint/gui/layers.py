@@ -191,6 +191,19 @@ class Layers:
         for data in measurement_layers(measurement, place, limits, notes_of(source)["id"], plane):
             self._add(data)
 
+    def add_mask(self, mask: npt.NDArray[np.bool_], measured: Layer) -> Layer:
+        """Add the mask of the image in ``measured``; from now on the two know of each other."""
+        notes = notes_of(measured)
+        shared = {"set": notes.get("set") or uuid.uuid4().hex, "name": notes.get("name") or measured.name}
+        measured.metadata = {**measured.metadata, KEY: {"noise": "unknown", **notes, "role": "measured", **shared}}
+        keywords = {
+            "name": f"{shared['name']} mask",
+            "opacity": 0.4,
+            "metadata": {KEY: {"role": "mask", **shared}},
+            **Place.of_layer(measured).keywords(),
+        }
+        return self._add((mask.astype(np.uint8), keywords, "labels"))
+
     def add_difference(self, image: npt.NDArray[np.float32], name: str, place: Place) -> Layer:
         """Add the difference of two images, zero in the middle of its colours."""
         most = float(np.percentile(np.abs(image), 99.5)) or 1.0
@@ -204,7 +217,7 @@ class Layers:
         self._result = None
         self._keywords = {
             "name": f"{measurement.name} reconstructed",
-            "contrast_limits": _two(source.contrast_limits) if "set" in notes else contrast(measurement.values[measurement.mask]),
+            "contrast_limits": _two(source.contrast_limits) if notes.get("truth") else contrast(measurement.values[measurement.mask]),
             "metadata": {KEY: {"role": "reconstruction", "of": notes.get("set"), "unfinished": True}},
             **Place.of_layer(source).keywords(),
         }

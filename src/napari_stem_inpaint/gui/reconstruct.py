@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from ..denoisers.registry import exists
 from ..errors import InputError
@@ -20,9 +20,13 @@ from .panel import Panel
 from .progress import Progress, in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari.viewer
     from napari.layers import Layer
+    from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 
+MASKS = "Mask or positions (*.csv *.tif *.tiff *.png *.npy)"
 SHOWN = ("solver", "checkpoint", "inpainter", "start", "iterations")
 
 
@@ -40,6 +44,8 @@ class ReconstructWidget(Panel):
         self.layers = Layers(napari_viewer)
         self.measured_combo = LayerCombo(napari_viewer, is_grey_image, "choose an image", is_measured)
         self.mask_combo = LayerCombo(napari_viewer, is_mask, "choose a mask")
+        self.mask_button = QToolButton()
+        self.mask_actions: dict[str, QAction] = {}
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
         networks = {
             name: CheckpointChoice(ReconstructionParams.model_fields[name].default, *first, tasks=(task,))
@@ -68,18 +74,61 @@ class ReconstructWidget(Panel):
         chooser = QWidget()
         form = QFormLayout(chooser)
         form.setContentsMargins(0, 0, 0, 0)
-        for label, combo, tip in (
-            ("Measured", self.measured_combo, "The measured image; what it holds at unmeasured positions is ignored."),
-            ("Mask", self.mask_combo, "Where it was measured: Labels or image, non-zero = measured."),
-            ("Truth", self.truth_combo, "The true image, if known; only used for scores."),
+        mask = QWidget()
+        beside = QHBoxLayout(mask)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.mask_combo)
+        beside.addWidget(self.mask_button)
+        for label, combo, row, tip in (
+            ("Measured", self.measured_combo, self.measured_combo, "The measured image; what it holds at unmeasured positions is ignored."),
+            ("Mask", self.mask_combo, mask, "Where it was measured: Labels or image, non-zero = measured."),
+            ("Truth", self.truth_combo, self.truth_combo, "The true image, if known; only used for scores."),
         ):
-            add_row(form, label, combo, tip)
+            add_row(form, label, row, tip)
             combo.setAccessibleName(label)
+        self._build_mask_menu()
         self.add_group("Layers", chooser)
         self.add_group("Reconstruction", self.form)
         self.buttons.addWidget(self.pause_button)
         self.buttons.addWidget(self.cancel_button)
         self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
+
+    def _build_mask_menu(self) -> None:
+        menu = QMenu(self.mask_button)
+        for words, tip, slot in (
+            ("Where the image is a number", "Unmeasured positions hold NaN.", lambda: self._add_mask(np.isfinite)),
+            ("Where the image is not zero", "Unmeasured positions hold 0, and no measured one does.", lambda: self._add_mask(_not_zero)),
+            ("From a file…", "Positions as CSV, or a mask image.", self._on_mask_file),
+        ):
+            action = menu.addAction(words)
+            action.setToolTip(tip)
+            action.triggered.connect(slot)
+            self.mask_actions[words] = action
+        menu.setToolTipsVisible(True)
+        self.mask_button.setText("From…")
+        self.mask_button.setToolTip("Make a mask for the measured image from its own values, or from a file.")
+        self.mask_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.mask_button.setMenu(menu)
+
+    def _on_mask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Where was it measured?", "", MASKS)
+        if path:
+            from ..io import read_scan
+
+            self._add_mask(lambda image: read_scan(path, image.shape).mask)
+
+    def _add_mask(self, measured_where: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> None:
+        """Add, as a layer, the mask that is True where the measured image was measured."""
+        layer = self.measured_combo.layer()
+        if layer is None:
+            return
+        try:
+            mask = measured_where(array_of(layer, plane_shown(self._viewer, layer)))
+        except InputError as error:
+            self.say(error)
+            return
+        self.mask_combo.choose(self.layers.add_mask(mask, layer))
+        self.say(f"{np.count_nonzero(mask):,} of {mask.size:,} positions are measured; the mask can be painted on.")
 
     def _on_measured_chosen(self) -> None:
         """Choose the mask and the truth that belong to the measured layer, where it says so."""
@@ -105,6 +154,7 @@ class ReconstructWidget(Panel):
         self._enable(obstacle)
 
     def _enable(self, obstacle: str) -> None:
+        self.mask_button.setEnabled(self.measured_combo.layer() is not None)
         running = self.runner.running
         self.run_button.setEnabled(not running and not obstacle)
         self.pause_button.setEnabled(running)
@@ -116,7 +166,7 @@ class ReconstructWidget(Panel):
         if measured is None:
             return "Choose the measured image: open a file, or make one with Simulate and Scan."
         if mask is None:
-            return "Choose the mask that says which positions were measured."
+            return "Choose the mask that says which positions were measured, or make one with From…."
         shape = tuple(measured.data.shape[-2:])
         for what, layer in (("mask", mask), ("truth", truth)):
             if layer is not None and tuple(layer.data.shape[-2:]) != shape:
@@ -205,3 +255,7 @@ class ReconstructWidget(Panel):
 
     def _on_ended(self) -> None:
         self._on_choice()
+
+
+def _not_zero(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.isfinite(image) & (image != 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..frames import Frame
-from ..params import ScanParams, SimulationParams
+from ..params import AcquisitionParams, ScanParams, SimulationParams
 from .layers import KEY, LayerData, contrast, frame_layer, measurement_layers
 
 SIDE_PX = 256
@@ -26,22 +26,34 @@ def defective_srtio3() -> list[LayerData]:
     return _sample(_params(crystal="SrTiO3", seed=1, **defects), ScanParams(ratio=0.25, seed=1))
 
 
+def low_dose_perovskite() -> list[LayerData]:
+    """BaTiO3 [001] with vacancies and dopants, 500 electrons at the brightest position, a quarter of the positions at random."""
+    params = _params(crystal="BaTiO3", seed=2, vacancies=0.05, dopants=0.03, displacement_nm=0.005)
+    return _sample(params, ScanParams(ratio=0.25, seed=2), AcquisitionParams(dose_e_per_px=500))
+
+
+def nanoparticle() -> list[LayerData]:
+    """A gold particle on a film, a third of the positions by blue noise."""
+    return _sample(_params(crystal="Au", scene="nanoparticle", seed=3), ScanParams(pattern="blue-noise", ratio=0.33, seed=3))
+
+
 def _params(**changed: object) -> SimulationParams:
     return SimulationParams.model_validate({"shape": (SIDE_PX, SIDE_PX), "pixel_size_nm": PIXEL_SIZE_NM, **changed})
 
 
-def _sample(params: SimulationParams, scan: ScanParams) -> list[LayerData]:
-    """Return truth, mask and measured image, noise-free, with one contrast."""
+def _sample(params: SimulationParams, scan: ScanParams, acquisition: AcquisitionParams | None = None) -> list[LayerData]:
+    """Return truth, mask and measured image with one contrast."""
     from ..scans import make_scan
     from ..simulation.acquisition import acquire
     from ..simulation.imaging import simulate
 
     made = simulate(params)
-    frame = Frame(made.image, made.pixel_size_nm, f"{'Defective ' if params.vacancies else ''}{params.crystal}", made.metadata)
-    measurement = acquire(frame, make_scan(frame.shape, scan))
+    kind = "Defective " if params.vacancies else "Particle of " if params.scene == "nanoparticle" else ""
+    frame = Frame(made.image, made.pixel_size_nm, f"{kind}{params.crystal}", made.metadata)
+    measurement = acquire(frame, make_scan(frame.shape, scan), acquisition or AcquisitionParams())
     limits = contrast(measurement.values[measurement.mask])
-    array, keywords, kind = frame_layer(frame, limits=limits)
-    truth = array, {**keywords, "name": f"{frame.name} truth"}, kind
+    array, keywords, layer = frame_layer(frame, limits=limits)
+    truth = array, {**keywords, "name": f"{frame.name} truth"}, layer
     identity = keywords["metadata"][KEY]["id"]
     mask, measured = measurement_layers(measurement, limits=limits, truth=identity)
     return [truth, mask, measured]
