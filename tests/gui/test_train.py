@@ -458,9 +458,23 @@ def test_the_checkpoint_is_used_in_a_reconstruct_widget(qtbot: Any, window: Any,
         opened.form.controls["checkpoint"].value = "stem-tiny"
         opened.form.controls["solver"].value = "gp"
         click(qtbot, widget.use_button)
-        assert use_in_reconstruct(window, "my-denoiser") is opened
+        assert use_in_reconstruct(window, "my-denoiser", "denoise") is opened
         assert opened.form.controls["checkpoint"].value == "my-denoiser"
         assert opened.form.controls["solver"].value == "apgd"
+
+
+def test_a_one_pass_network_is_trained_and_used_as_such(qtbot: Any, window: Any, npe2pm: Any) -> None:
+    with npe2pm.tmp_plugin(manifest=PluginManifest.from_file(MANIFEST)):
+        widget = TrainWidget(window)
+        window.window.add_dock_widget(widget, name="Train")
+        set_values(widget, task="inpaint")
+        run(qtbot, widget)
+        assert widget.view.gains.by == "measured ratio"
+        assert "in one pass" in widget.view.sample.sample.words
+        click(qtbot, widget.use_button)
+        (opened,) = [w for w in window.window.dock_widgets.values() if isinstance(w, ReconstructWidget)]
+        assert (opened.form.controls["inpainter"].value, opened.form.controls["solver"].value) == ("my-denoiser", "one-pass")
+        assert "my-denoiser" not in opened.form.controls["checkpoint"].choices
 
 
 # --- the charts

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDockWidget, QFormLayout, QMessageBox, QProgressBar, 
 from ..denoisers.registry import CLASSICAL_NAMES
 from ..errors import InputError
 from ..io import SUFFIXES
-from ..params import TrainingParams
+from ..params import ONE_PASS, PLUG_AND_PLAY, TrainingParams
 from ..training_presets import OWN, PRESETS
 from . import jobs
 from .combos import CheckpointChoice
@@ -21,7 +21,6 @@ from .panel import Panel
 from .presets import PresetCombo
 from .progress import clock
 from .reconstruct import ReconstructWidget
-from .relevance import has_effect
 from .save_choice import SaveChoice
 from .training_view import TrainingView
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 RECONSTRUCT = "Reconstruct (STEM Inpaint)"  # what the menu calls its dock; it finds it by that
 SHOWN = ("task", "network", "start_from", "frames", "frames_share", "minutes", "steps")
-USED_AS = {"denoise": ("checkpoint", "apgd"), "inpaint": ("inpainter", "one-pass")}  # field and solver, by task
+USED_AS = {"denoise": ("checkpoint", PLUG_AND_PLAY), "inpaint": ("inpainter", ONE_PASS)}  # field and solvers, by task
 FREE = ("save_every_s", "device", "workers")  # may change between a stop and a resume
 PARTS = 1000  # of the progress bar
 
@@ -264,7 +263,7 @@ def different(before: TrainingParams, now: TrainingParams) -> list[str]:
 
 def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str, task: str) -> ReconstructWidget:
     """Open or raise the Reconstruct widget of ``viewer``, choose ``checkpoint`` (a name or a file) in it, and return it."""
-    name, solver = USED_AS[task]
+    name, solvers = USED_AS[task]
     there = [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, ReconstructWidget)]
     widget = there[-1] if there else ReconstructWidget(viewer)
     if not there:
@@ -272,8 +271,8 @@ def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str, task: str)
     controls = widget.form.controls
     controls[name].refresh()
     controls[name].value = checkpoint
-    if not has_effect(widget.form.model, name, widget.form.values()):
-        controls["solver"].value = solver
+    if controls["solver"].value not in solvers:
+        controls["solver"].value = solvers[0]
     dock = widget.parent()
     while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parent()
