@@ -71,7 +71,7 @@ def main(seeds: int) -> None:
 
 
 def draw(shown: dict[str, np.ndarray], errors: dict[str, list[np.ndarray]]) -> None:
-    figure, axes = plt.subplot_mosaic(["tpa", "tpa", "xqb", "xqb"], figsize=(9, 5.6), layout="constrained")
+    figure, axes = plt.subplot_mosaic("tpa;tpa;xqb;xqb", figsize=(9, 5.6), layout="constrained")
     truth, span = shown["truth"], np.ptp(shown["truth"])
     corner = np.s_[:CORNER, :CORNER]
     for key, name in (("t", "truth"), ("p", NAMES[0]), ("a", "apgd")):

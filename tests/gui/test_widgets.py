@@ -95,7 +95,7 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported() -> None:
     manifest.validate_imports()
     assert manifest.name == "napari-stem-inpaint"
     contributions = manifest.contributions
-    assert [w.display_name for w in contributions.widgets] == ["Simulate", "Scan", "Reconstruct", "Judge", "Train"]
+    assert [w.display_name for w in contributions.widgets] == ["From frame to result", "Simulate", "Scan", "Reconstruct", "Judge", "Train"]
     assert all(command.id.startswith("napari-stem-inpaint.") for command in contributions.commands)
     for reader in contributions.readers:
         assert not {"*.tif", "*.tiff", "*.png", "*.h5", "*.npy"} & set(reader.filename_patterns)
@@ -152,12 +152,13 @@ def test_importing_and_building_the_widgets_loads_no_torch() -> None:
 import sys
 import napari_stem_inpaint.gui.reconstruct as r, napari_stem_inpaint.gui.scan as s, napari_stem_inpaint.gui.simulate as m
 import napari_stem_inpaint.gui.sample_data, napari_stem_inpaint.gui.files, napari_stem_inpaint.gui.demo
-import napari_stem_inpaint.gui.train as t, napari_stem_inpaint.gui.judge as j
+import napari_stem_inpaint.gui.train as t, napari_stem_inpaint.gui.judge as j, napari_stem_inpaint.gui.flow as f
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 viewer = ViewerModel()
-widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer), t.TrainWidget(viewer), j.JudgeWidget(viewer)]
+widgets = [r.ReconstructWidget(viewer), s.ScanWidget(viewer), m.SimulateWidget(viewer), t.TrainWidget(viewer)]
+widgets += [j.JudgeWidget(viewer), f.FlowWidget(viewer)]
 print('torch' in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -122,13 +122,14 @@ class JudgeWidget(Panel):
         new = layer is not None and layer != self._chosen
         self._chosen = layer
         if layer is not None and new:
-            self._due = is_result(layer)
+            self._due = False
             measured = self._partner(layer, "measured")
             truth = None if measured is None else notes_of(measured).get("truth")
             for other in self.truth_combo.layers:
                 if truth and notes_of(other).get("id") == truth:
                     self.truth_combo.choose(other)
                     self._know_microscope(other)
+            self._due = is_result(layer)
         self._on_choice()
 
     def _on_inserted(self, event: Any) -> None:

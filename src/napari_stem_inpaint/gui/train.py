@@ -16,6 +16,7 @@ from ..params import ONE_PASS, PLUG_AND_PLAY, TrainingParams
 from ..training_presets import OWN, PRESETS
 from . import jobs
 from .combos import CheckpointChoice
+from .flow import FlowWidget
 from .forms import LABEL_PX, ParamsForm, add_row
 from .panel import Panel
 from .presets import PresetCombo
@@ -264,7 +265,12 @@ def different(before: TrainingParams, now: TrainingParams) -> list[str]:
 def use_in_reconstruct(viewer: napari.viewer.Viewer, checkpoint: str, task: str) -> ReconstructWidget:
     """Open or raise the Reconstruct widget of ``viewer``, choose ``checkpoint`` (a name or a file) in it, and return it."""
     name, solvers = USED_AS[task]
-    there = [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, ReconstructWidget)]
+    widgets = list(viewer.window.dock_widgets.values())
+    flows = [flow for flow in widgets if isinstance(flow, FlowWidget)]
+    there = [widget for widget in widgets if isinstance(widget, ReconstructWidget)]
+    if flows and not there:
+        flows[-1].tabs.setCurrentIndex(2)
+        there = [flows[-1].reconstruct]
     widget = there[-1] if there else ReconstructWidget(viewer)
     if not there:
         viewer.window.add_dock_widget(widget, name=RECONSTRUCT, tabify=True)

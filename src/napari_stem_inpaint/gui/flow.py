@@ -1,0 +1,187 @@
+"""The widget "From frame to result": every step in the order in which one works, in one dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from npe2 import PluginManager
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..errors import sentence
+from ..io import SUFFIXES
+from .files import get_reader
+from .judge import JudgeWidget
+from .layers import notes_of
+from .reconstruct import ReconstructWidget
+from .scan import ScanWidget
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+PLUGIN = "napari-stem-inpaint"
+WIDTH_PX = 400
+STEPS = ("1 Frame", "2 Scan", "3 Reconstruct", "4 Judge")
+TIPS = (
+    "Open a file or a sample, or simulate a frame.",
+    "Choose which positions of a frame are measured.",
+    "Compute the positions that were not measured.",
+    "Compare the results, and take them away.",
+)
+FILES = f"Microscope files and images (*{' *'.join(SUFFIXES)});;All files (*)"
+
+
+class FlowWidget(QWidget):
+    """Frame, Scan, Reconstruct and Judge, a page for each; a page is made when it is first shown."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.tabs, self.stack = QTabBar(), QStackedWidget()
+        self.tabs.setExpanding(True)
+        self.tabs.setDrawBase(False)
+        self.tabs.setUsesScrollButtons(False)
+        makers: tuple[Callable[[], QWidget], ...] = (
+            lambda: FramePage(napari_viewer, self.go_on),
+            lambda: ScanWidget(napari_viewer),
+            lambda: ReconstructWidget(napari_viewer),
+            lambda: JudgeWidget(napari_viewer),
+        )
+        self._makers = makers
+        self._pages: dict[int, QWidget] = {}
+        for place, (title, tip) in enumerate(zip(STEPS, TIPS, strict=True)):
+            self.tabs.addTab(title)
+            self.tabs.setTabToolTip(place, tip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.stack)
+        self.tabs.currentChanged.connect(self._on_step)
+        self._viewer = napari_viewer
+        self.go_on()
+        self._on_step(self.tabs.currentIndex())
+
+    def sizeHint(self) -> QSize:
+        """Narrow enough to leave the image its room."""
+        return QSize(WIDTH_PX, super().sizeHint().height())
+
+    def page(self, place: int) -> QWidget:
+        """Return the page of a step, from 0."""
+        if place not in self._pages:
+            self._pages[place] = self._makers[place]()
+            self.stack.addWidget(self._pages[place])
+        return self._pages[place]
+
+    @property
+    def reconstruct(self) -> ReconstructWidget:
+        """The page that reconstructs."""
+        page = self.page(2)
+        assert isinstance(page, ReconstructWidget)
+        return page
+
+    def go_on(self) -> None:
+        """Show the step that what is open asks for."""
+        roles = {notes_of(layer).get("role") for layer in self._viewer.layers}
+        if "measured" in roles:
+            self.tabs.setCurrentIndex(2)
+        elif len(self._viewer.layers):
+            self.tabs.setCurrentIndex(1)
+        else:
+            self.tabs.setCurrentIndex(0)
+
+    def _on_step(self, place: int) -> None:
+        if place == 2:
+            self.page(3)  # waits for the result
+        self.stack.setCurrentWidget(self.page(place))
+
+
+class FramePage(QWidget):
+    """Opens a file or a sample, or simulates; then calls ``opened``."""
+
+    def __init__(self, viewer: napari.viewer.Viewer, opened: Callable[[], None]) -> None:
+        super().__init__()
+        self._viewer, self._opened = viewer, opened
+        self.open_button, self.simulate_button = QPushButton("Open file…"), QPushButton("Simulate…")
+        self.sample_button = QToolButton()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        menu = QMenu(self.sample_button)
+        self.samples: dict[str, Any] = {}
+        for key, title in _samples():
+            self.samples[key] = menu.addAction(title, lambda key=key: self._on_sample(key))
+        self.sample_button.setText("Open sample")
+        self.sample_button.setMenu(menu)
+        self.sample_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.sample_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        row = QHBoxLayout()
+        for button, tip in (
+            (self.open_button, "Open a microscope file or an image; dropping it on the canvas does the same."),
+            (self.sample_button, "Open a simulated frame with its measurement."),
+            (self.simulate_button, "Make a frame: crystal, defects, probe, detector, movements."),
+        ):
+            button.setToolTip(tip)
+            row.addWidget(button)
+        self._layout = QVBoxLayout(self)
+        self._layout.addLayout(row)
+        self._layout.addWidget(self.status)
+        self._layout.addStretch(1)
+        self._layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.open_button.clicked.connect(self._on_open)
+        self.simulate_button.clicked.connect(self._on_simulate)
+        self.status.setText("Open a sample and press Run: that is enough for a first result.")
+
+    def _on_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a frame or a measurement", "", FILES)
+        if path:
+            self._try(lambda: self._open(path), f"{path} cannot be opened")
+
+    def _open(self, path: str) -> None:
+        reader = get_reader(path)
+        if reader is None:
+            self._viewer.open(path)
+            return
+        for data, keywords, kind in reader(path):
+            getattr(self._viewer, f"add_{kind}")(data, **keywords)
+
+    def _on_sample(self, key: str) -> None:
+        self._try(lambda: self._viewer.open_sample(PLUGIN, key), "The sample cannot be opened")
+
+    def _try(self, action: Callable[[], object], otherwise: str) -> None:
+        try:
+            action()
+        except Exception as error:  # whatever a reader may raise
+            self.status.setText(f"{otherwise}: {sentence(error)}.".replace("..", "."))
+            return
+        self.status.setText("")
+        self._viewer.reset_view()
+        self._opened()
+
+    def _on_simulate(self) -> None:
+        from .simulate import SimulateWidget
+
+        self.simulate_button.setEnabled(False)
+        self.status.hide()
+        widget = SimulateWidget(self._viewer)
+        widget.runner.returned.connect(lambda _: self._opened())
+        self._layout.insertWidget(1, widget, 1)
+
+
+def _samples() -> list[tuple[str, str]]:
+    """Return key and title of each of this plugin's samples."""
+    manager = PluginManager.instance()
+    if PLUGIN not in manager:
+        return []
+    return [(sample.key, sample.display_name) for sample in manager.get_manifest(PLUGIN).contributions.sample_data or ()]
