@@ -203,3 +203,23 @@ def test_a_gigantic_shape_is_refused_by_its_memory():
 def test_a_ratio_that_leaves_nothing_is_refused(pattern):
     with pytest.raises(InputError, match="leaves no position"):
         made((4, 4), pattern, 0.01)
+
+
+@given(shape=st.tuples(st.integers(12, 60), st.integers(12, 60)), ratio=st.floats(0.5, 1), seed=st.integers(0, 99))
+@pytest.mark.parametrize("pattern", ["random", "blue-noise", "jittered-grid", "line-hop"])
+def test_a_border_is_measured_first_and_counts_for_the_ratio(pattern, shape, ratio, seed):
+    scan = made(shape, pattern, ratio, seed=seed, border=True)
+    around = 2 * (shape[0] + shape[1]) - 4
+    ring = scan.positions[:around]
+    assert np.abs(np.diff(ring, axis=0)).sum(1).tolist() == [1] * (around - 1)
+    inside = np.zeros(shape, bool)
+    inside[1:-1, 1:-1] = True
+    assert scan.mask[~inside].all()
+    assert inside[tuple(scan.positions[around:].T)].all()
+    slack = shape[1] if pattern == "line-hop" else 0.5 + 1e-9
+    assert abs(len(scan.positions) - ratio * shape[0] * shape[1]) <= slack
+
+
+def test_a_border_needs_its_positions():
+    with pytest.raises(InputError, match="leaves none inside; raise it, or do without the border"):
+        made((20, 20), "random", 0.15, border=True)

@@ -121,6 +121,9 @@ class ScanParams(Params):
 
     pattern: PatternName = _field("random", "How the measured positions are chosen.")
     ratio: float = _field(0.25, "Measured positions / all positions.", "", gt=0, le=1)
+    border: bool = _field(
+        False, "Measure the outermost rows and columns too, and thin out the rest for it: nothing is extrapolated, and borders are sound."
+    )
     hop: int = _field(1, "Line-hop: largest row change between neighbouring columns.", "px", ge=1, le=32)
     positions: str = _field("", "List: the CSV file of positions (row,column) in order.")
     visits: int = _field(1, "How often the whole pattern is gone through.", "", ge=1, le=1000)

@@ -36,8 +36,28 @@ def make_scan(shape: tuple[int, int], params: ScanParams | None = None) -> Scan:
             f"{p.visits} visits of a frame of {rows} × {columns} need about {rows * columns * p.visits * 50 / 1e9:.0f} GB; "
             f"take at most {MAX_VISITS:,} positions in all."
         )
-    positions = np.tile(PATTERNS[p.pattern]((rows, columns), p), (p.visits, 1))
+    positions = np.tile(_positions((rows, columns), p), (p.visits, 1))
     return Scan(positions, (rows, columns), p.dwell_time_us, p.flyback_time_us, p.settling_time_us)
+
+
+def _positions(shape: Shape, p: ScanParams) -> Positions:
+    """Return the pattern's positions; with a border, that goes first, in one round, and counts for the ratio."""
+    if not p.border or p.pattern == "list":
+        return PATTERNS[p.pattern](shape, p)
+    rows, columns = shape
+    inside = max(rows - 2, 0) * max(columns - 2, 0)
+    around = rows * columns - inside
+    ratio = (p.ratio * rows * columns - around) / max(inside, 1)
+    if round(ratio * inside) < 1:
+        raise InputError(
+            f"The outermost rows and columns alone are {around / (rows * columns):.2g} of the positions, so a ratio of {p.ratio:g} "
+            "leaves none inside; raise it, or do without the border."
+        )
+    bottom, right = rows - 1, columns - 1
+    walk = [(0, c) for c in range(right)] + [(r, right) for r in range(bottom)]
+    walk += [(bottom, c) for c in range(right, 0, -1)] + [(r, 0) for r in range(bottom, 0, -1)]
+    rest = PATTERNS[p.pattern]((rows - 2, columns - 2), p.model_copy(update={"ratio": min(ratio, 1.0)}))
+    return np.concatenate([np.array(walk, dtype=np.intp), rest + 1])
 
 
 def wanted(shape: Shape, ratio: float) -> int:

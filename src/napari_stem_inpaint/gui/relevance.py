@@ -48,7 +48,7 @@ RULES: dict[type[Params], dict[str, Rule]] = {
     ScanParams: {
         "hop": lambda p: p.pattern == "line-hop",
         "positions": lambda p: p.pattern == "list",
-        "ratio": lambda p: p.pattern != "list",
+        **dict.fromkeys(("ratio", "border"), lambda p: p.pattern != "list"),
         "seed": lambda p: p.pattern in RANDOM_PATTERNS,
     },
     AcquisitionParams: {

@@ -34,7 +34,9 @@ class ScanWidget(Panel):
         self.layers = Layers(napari_viewer)
         self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame", could_be_frame)
         self.frame.setAccessibleName("Frame")
-        self.scan = ParamsForm(ScanParams, shown=("pattern", "ratio", "hop", "positions", "seed"), files={"positions": "CSV file (*.csv)"})
+        self.scan = ParamsForm(
+            ScanParams, shown=("pattern", "ratio", "border", "hop", "positions", "seed"), files={"positions": "CSV file (*.csv)"}
+        )
         self.acquisition = ParamsForm(AcquisitionParams, shown=("dose_e_per_px", "seed"))
         chooser = QWidget()
         form = QFormLayout(chooser)
