@@ -271,3 +271,11 @@ def test_a_preset_is_where_a_training_starts_from(folder, monkeypatch):
         main(f"train {words} --frames {folder} --out {folder / 'a.safetensors'}".split())
     assert [p.minutes for p in asked] == [20, 3]
     assert {p.start_from for p in asked} == {nsi.ReconstructionParams().checkpoint}
+
+
+def test_a_quality_is_a_set_of_values_that_options_override(tmp_path):
+    out = tmp_path / "result.tif"
+    folder = Path(__file__).parents[1] / "sample_data"
+    assert main(["reconstruct", str(folder / "srtio3_measured.tif"), "--quality", "fast", "--seed", "4", "--out", str(out)]) == 0
+    made = nsi.read(out)[0].metadata["recipe"]["reconstruction"]
+    assert made == nsi.ReconstructionParams(solver="one-pass", seed=4).model_dump(mode="json")

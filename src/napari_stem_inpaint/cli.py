@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
 from .params import AcquisitionParams, BenchmarkParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from .reconstruction_presets import QUALITIES
 from .simulation.presets import PRESETS, Preset
 from .training_presets import PRESETS as TRAININGS
 
@@ -140,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("reconstruct", _reconstruct, "compute the positions that were not measured", ReconstructionParams)
     sub.add_argument("measurement", type=Path, help="file with the measured values")
+    qualities = [_slug(name) for name in QUALITIES]
+    sub.add_argument("--quality", choices=qualities, metavar="NAME", help=f"how long it may take: {', '.join(qualities)} [balanced]")
     sub.add_argument("--index", **index)
     sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions; needed unless `acquire` wrote the measurement")
     sub.add_argument("--reference", type=Path, metavar="FILE", help="true frame, to score against")
@@ -246,7 +249,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
 
     from .io import read_measurement, write_reconstruction
 
-    params = collect(options, ReconstructionParams)
+    params = collect(options, ReconstructionParams, {_slug(name): quality for name, quality in QUALITIES.items()}.get(options.quality))
     _check_out(options.out, ".tif", ".tiff")
     measurement = read_measurement(options.measurement, options.mask, index=options.index)
     reference = None if options.reference is None else _one_frame(options.reference)

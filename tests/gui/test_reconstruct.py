@@ -391,6 +391,19 @@ def test_real_subsampled_data_need_no_mask_layer(
     assert np.isfinite(layer.data).all()
 
 
+def test_quality_sets_the_solver_and_says_when_it_is_changed(widget: ReconstructWidget, checkpoint: str) -> None:
+    controls = widget.form.controls
+    assert widget.quality.currentText() == "Changed: Balanced: some seconds"
+    controls["checkpoint"].value, controls["seed"].value = checkpoint, 5
+    for text, solver, averaging in (("Fast", "one-pass", "one"), ("Best", "apgd", "all"), ("Balanced", "apgd", "one")):
+        place = next(k for k in range(widget.quality.count()) if text in widget.quality.itemText(k))
+        widget.quality.setCurrentIndex(place)
+        widget.quality.activated.emit(place)
+        assert (controls["solver"].value, controls["averaging"].value) == (solver, averaging)
+        assert (controls["checkpoint"].value, controls["seed"].value) == (checkpoint, 5)
+        assert widget.quality.currentText().startswith(text)
+
+
 def test_positions_that_do_not_fit_are_said(qtbot: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_scan(tmp_path / "positions.csv", Scan.from_mask(np.ones((9, 9), bool)))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(tmp_path / "positions.csv"), ""))

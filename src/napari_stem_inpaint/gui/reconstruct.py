@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from ..denoisers.registry import exists
 from ..errors import InputError
 from ..frames import Iterate, Measurement, Reconstruction, as_image
 from ..params import ReconstructionParams
+from ..reconstruction_presets import QUALITIES, with_own
 from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
-from .forms import ParamsForm, add_row
+from .forms import LABEL_PX, ParamsForm, add_row
 from .layers import Layers, notes_of, pixel_size_nm
 from .panel import Panel
+from .presets import PresetCombo
 from .progress import Progress, in_words
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 
 MASKS = "Mask or positions (*.csv *.tif *.tiff *.png *.npy)"
-SHOWN = ("solver", "checkpoint", "inpainter", "start", "iterations")
+SHOWN = ("solver", "checkpoint")
 
 
 def is_measured(layer: Layer) -> bool:
@@ -52,10 +55,13 @@ class ReconstructWidget(Panel):
             for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
         }
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
+        self.quality = PresetCombo(QUALITIES, "How long it may take; choosing one sets solver and details, but not networks and noise.")
+        self.quality.setAccessibleName("Quality")
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.progress = Progress()
         self._build()
+        self.quality.chosen.connect(self._on_quality_chosen)
         self.measured_combo.chosen.connect(self._on_measured_chosen)
         for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed):
             signal.connect(self._on_choice)
@@ -88,7 +94,11 @@ class ReconstructWidget(Panel):
             combo.setAccessibleName(label)
         self._build_mask_menu()
         self.add_group("Layers", chooser)
-        self.add_group("Reconstruction", self.form)
+        chooser = QWidget()
+        form = QFormLayout(chooser)
+        form.setContentsMargins(0, 0, 0, 0)
+        add_row(form, "Quality", self.quality, self.quality.toolTip(), LABEL_PX)
+        self.add_group("Reconstruction", chooser, self.form)
         self.buttons.addWidget(self.pause_button)
         self.buttons.addWidget(self.cancel_button)
         self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
@@ -148,7 +158,14 @@ class ReconstructWidget(Panel):
             if notes_of(layer).get("role") == role and notes_of(layer).get(key) == value:
                 combo.choose(layer)
 
+    def _on_quality_chosen(self, quality: ReconstructionParams) -> None:
+        with suppress(InputError):
+            quality = with_own(quality, self.form.values())
+        self.form.set_values(quality)
+
     def _on_choice(self, event: object = None) -> None:
+        with suppress(InputError):
+            self.quality.compare(with_own(self.form.values(), ReconstructionParams()))
         obstacle = self._obstacle()
         self.advise(obstacle or self._what_plane())
         self._enable(obstacle)
