@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_stem_inpaint.denoisers.cards import Card
 from napari_stem_inpaint.denoisers.checkpoint import save_checkpoint
 from napari_stem_inpaint.denoisers.networks import DRUNet
-from napari_stem_inpaint.frames import Frame, Measurement, Scan
-from napari_stem_inpaint.gui import jobs, worker
+from napari_stem_inpaint.frames import Frame, Iterate, Measurement, Scan
+from napari_stem_inpaint.gui import jobs, look_back, worker
 from napari_stem_inpaint.gui.layers import Layers, Place, notes_of
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.io import write_scan
@@ -389,6 +389,36 @@ def test_real_subsampled_data_need_no_mask_layer(
     (layer,) = results(viewer)
     assert notes_of(layer)["of"] == notes_of(viewer.layers["mine mask"])["set"]
     assert np.isfinite(layer.data).all()
+
+
+def test_one_can_look_back(qtbot: Any, widget: ReconstructWidget, viewer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "INTERVAL_S", 0.0)
+    with qtbot.waitSignal(widget.runner.returned, timeout=30000):
+        click(qtbot, widget.run_button)
+    slider, kept = widget.look_back.slider, widget.look_back.kept.iterates
+    assert slider.value() == slider.maximum() == len(kept) - 1 > 1
+    assert widget.look_back.chart.title == "SRE (dB) by step"
+    result = results(viewer)[0].data.copy()
+    for place in (0, 1):
+        slider.setValue(place)
+        (shown,) = (layer for layer in viewer.layers if notes_of(layer).get("role") == "iterate")
+        np.testing.assert_array_equal(shown.data, kept[place].image)
+        assert shown.name == f"lattice reconstructed, step {kept[place].index}"
+    np.testing.assert_array_equal(results(viewer)[0].data, result)
+    viewer.layers.remove(shown)
+    slider.setValue(0)
+    assert len([layer for layer in viewer.layers if notes_of(layer).get("role") == "iterate"]) == 1
+
+
+def test_kept_iterates_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_back, "MOST_BYTES", 10 * 400)
+    kept = look_back.Kept()
+    for k in range(100):
+        kept.add(Iterate(k, 100, np.zeros((10, 10), np.float32), 1.0, 0.0, ""))
+        assert len(kept.iterates) <= 10
+        assert kept.iterates[-1].index == k
+    indices = [one.index for one in kept.iterates]
+    assert indices == sorted(indices)
 
 
 def test_quality_sets_the_solver_and_says_when_it_is_changed(widget: ReconstructWidget, checkpoint: str) -> None:

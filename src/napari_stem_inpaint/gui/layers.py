@@ -161,6 +161,7 @@ class Layers:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._result: Layer | None = None
+        self._kept: Layer | None = None
         self._keywords: dict[str, Any] = {}
 
     def add_frame(self, frame: Frame) -> Layer:
@@ -214,7 +215,7 @@ class Layers:
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
         """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""
         notes = notes_of(source)
-        self._result = None
+        self._result = self._kept = None
         self._keywords = {
             "name": f"{measurement.name} reconstructed",
             "contrast_limits": _two(source.contrast_limits) if notes.get("truth") else contrast(measurement.values[measurement.mask]),
@@ -239,6 +240,13 @@ class Layers:
         assert self._result is not None
         notes = {key: value for key, value in notes_of(self._result).items() if key != "unfinished"}
         self._result.metadata = {KEY: notes, "recipe": dict(result.recipe), "scores": dict(result.scores)}
+
+    def show_kept(self, image: npt.NDArray[np.float32], step: int) -> None:
+        """Show an iterate of the last run in a layer of its own, which stays the same one while it is looked through."""
+        keywords = {**self._keywords, "metadata": {KEY: {"role": "iterate"}}, "name": f"{self._keywords['name']}, step {step}"}
+        if self._kept is None or self._kept not in self._viewer.layers:
+            self._kept = self._add((image, keywords, "image"))
+        self._kept.data, self._kept.name = image, keywords["name"]
 
     def leave_result(self) -> bool:
         """Name the layer of a reconstruction that did not finish accordingly; return whether there is one."""

@@ -18,6 +18,7 @@ from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import LABEL_PX, ParamsForm, add_row
 from .layers import Layers, notes_of, pixel_size_nm
+from .look_back import LookBack
 from .panel import Panel
 from .presets import PresetCombo
 from .progress import Progress, in_words
@@ -59,8 +60,9 @@ class ReconstructWidget(Panel):
         self.quality.setAccessibleName("Quality")
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
-        self.progress = Progress()
+        self.progress, self.look_back = Progress(), LookBack()
         self._build()
+        self.look_back.picked.connect(lambda iterate: self.layers.show_kept(iterate.image, iterate.index))
         self.quality.chosen.connect(self._on_quality_chosen)
         self.measured_combo.chosen.connect(self._on_measured_chosen)
         for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed):
@@ -99,6 +101,7 @@ class ReconstructWidget(Panel):
         form.setContentsMargins(0, 0, 0, 0)
         add_row(form, "Quality", self.quality, self.quality.toolTip(), LABEL_PX)
         self.add_group("Reconstruction", chooser, self.form)
+        self.add_group("Course", self.look_back)
         self.buttons.addWidget(self.pause_button)
         self.buttons.addWidget(self.cancel_button)
         self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
@@ -232,6 +235,7 @@ class ReconstructWidget(Panel):
         self.layers.begin_result(measurement, measured)
         self.say("Starting…")
         self.progress.start()
+        self.look_back.begin()
         self.run(lambda tick: jobs.reconstruction(measurement, params, truth, tick))
         self._on_choice()
 
@@ -253,6 +257,7 @@ class ReconstructWidget(Panel):
         with self.runner.held():
             visible = self.layers.show_iterate(iterate.image)
         self.progress.show_step(iterate)
+        self.look_back.add(iterate)
         gone = "" if visible else " The result layer was deleted; the final result will be added."
         self.say(in_words(iterate) + gone)
 
