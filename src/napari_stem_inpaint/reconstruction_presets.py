@@ -7,9 +7,9 @@ from .params import ReconstructionParams
 OWN = ("checkpoint", "inpainter", "noise", "noise_std", "withheld", "seed", "device")  # say what there is, not how long to take
 
 QUALITIES: dict[str, ReconstructionParams] = {
-    "Fast: about a second": ReconstructionParams(solver="one-pass"),
-    "Balanced: some seconds": ReconstructionParams(),
-    "Best: a minute": ReconstructionParams(averaging="all"),
+    "Fast": ReconstructionParams(solver="one-pass"),
+    "Balanced": ReconstructionParams(),
+    "Best": ReconstructionParams(averaging="all"),
 }
 
 

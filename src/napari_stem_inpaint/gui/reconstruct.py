@@ -56,7 +56,9 @@ class ReconstructWidget(Panel):
             for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
         }
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
-        self.quality = PresetCombo(QUALITIES, "How long it may take; choosing one sets solver and details, but not networks and noise.")
+        self.quality = PresetCombo(
+            QUALITIES, "Fast: about a second; balanced: some; best: eight times as long. Sets solver and details, not networks and noise."
+        )
         self.quality.setAccessibleName("Quality")
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
