@@ -6,6 +6,7 @@ from .params import ReconstructionParams
 
 OWN = ("checkpoint", "inpainter", "noise", "noise_std", "withheld", "seed", "device")  # say what there is, not how long to take
 
+ABOUT = "Fast: about a second; balanced: some; best: eight times as long. Sets solver and details, not networks and noise."
 QUALITIES: dict[str, ReconstructionParams] = {
     "Fast": ReconstructionParams(solver="one-pass"),
     "Balanced": ReconstructionParams(),

@@ -13,7 +13,7 @@ from ..denoisers.registry import exists
 from ..errors import InputError
 from ..frames import Iterate, Measurement, Reconstruction, as_image
 from ..params import ReconstructionParams
-from ..reconstruction_presets import QUALITIES, with_own
+from ..reconstruction_presets import ABOUT, QUALITIES, with_own
 from . import jobs
 from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import LABEL_PX, ParamsForm, add_row
@@ -56,9 +56,7 @@ class ReconstructWidget(Panel):
             for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
         }
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
-        self.quality = PresetCombo(
-            QUALITIES, "Fast: about a second; balanced: some; best: eight times as long. Sets solver and details, not networks and noise."
-        )
+        self.quality = PresetCombo(QUALITIES, ABOUT)
         self.quality.setAccessibleName("Quality")
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
