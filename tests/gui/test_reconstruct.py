@@ -391,6 +391,24 @@ def test_real_subsampled_data_need_no_mask_layer(
     assert np.isfinite(layer.data).all()
 
 
+def test_positions_painted_onto_a_mask_are_not_taken_for_measured(
+    qtbot: Any, widget: ReconstructWidget, viewer: Any, measurement: Measurement
+) -> None:
+    mask = viewer.layers["lattice mask"]
+    painted = np.array(mask.data)
+    painted[tuple(np.argwhere(~measurement.mask)[:7].T)] = 1
+    mask.data = painted
+    click(qtbot, widget.run_button)
+    assert "claims 7 positions that were never measured" in widget.status.text()
+    assert not results(viewer)
+    erased = measurement.mask.astype(np.uint8)
+    erased[tuple(np.argwhere(measurement.mask)[:50].T)] = 0  # leaves less to go by, which is honest
+    mask.data = erased
+    with qtbot.waitSignal(widget.runner.returned, timeout=30000):
+        click(qtbot, widget.run_button)
+    assert results(viewer)
+
+
 def test_one_can_look_back(qtbot: Any, widget: ReconstructWidget, viewer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "INTERVAL_S", 0.0)
     with qtbot.waitSignal(widget.runner.returned, timeout=30000):

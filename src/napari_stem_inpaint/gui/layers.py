@@ -126,7 +126,9 @@ def measurement_layers(
     measured = {
         "name": f"{measurement.name} measured",
         "contrast_limits": limits or contrast(measurement.values[measurement.mask]),
-        "metadata": {KEY: {"role": "measured", "noise": measurement.noise, "truth": truth, "plane": plane, **shared}},
+        "metadata": {
+            KEY: {"role": "measured", "noise": measurement.noise, "truth": truth, "plane": plane, "known": measurement.mask, **shared}
+        },
         **place.keywords(),
     }
     # A copy: napari views a bool array as uint8, and painting would change the measurement.

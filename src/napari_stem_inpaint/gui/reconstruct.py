@@ -209,6 +209,12 @@ class ReconstructWidget(Panel):
         where = array_of(mask, plane_shown(self._viewer, mask))
         if isinstance(mask, Labels):
             where = where != 0
+        known = notes.get("known")
+        if known is not None and (never := int(np.count_nonzero((where != 0) & ~known))):
+            raise InputError(
+                f"The mask claims {never:,} positions that were never measured: {measured.name} holds nothing there. Erase them from "
+                f"{mask.name}, or scan the frame anew."
+            )
         measurement = Measurement.from_arrays(
             array_of(measured, plane),
             where,
