@@ -49,6 +49,7 @@ GENTLE = 0.25  # begins anew there, with this share of the strength
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
+SURE = 1.2  # standard errors by which a doubtful one must be better; a single position makes one
 HIGHEST, LOWEST = 2.0, 0.2  # first and last denoising strength where there is noise, relative to it
 NOISY_WITHHELD = 0.1  # at least; noise hides what is better
 
@@ -67,12 +68,14 @@ class _Problem:
     def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float, sure: float = 0.0) -> bool:
         """Whether ``new`` predicts the positions ``where`` better than ``old``.
 
-        By a ``share`` of the error beyond the ``noise``, and by ``sure`` standard errors that the noise leaves in the comparison.
+        By a ``share`` of the error beyond the ``noise``, and by ``sure`` standard errors of the comparison: a single position, far off in
+        a gap at the border, does not decide.
         """
-        count = where.sum()
-        squares = [float(((image - self.y) * where).square().sum() / count) for image in (old, new)]
-        uncertain = 2 * noise * float((((new - old) * where).square().sum() / count).sqrt() / count.sqrt())
-        return squares[0] - squares[1] > share * max(0.0, squares[0] - noise**2) + sure * uncertain
+        there = where > 0
+        before, after = ((image - self.y)[there].square() for image in (old, new))
+        gains = before - after
+        uncertain = float(gains.std()) / math.sqrt(max(gains.numel(), 1)) if gains.numel() > 1 else 0.0
+        return float(gains.mean()) > share * max(0.0, float(before.mean()) - noise**2) + sure * uncertain
 
     def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
         """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
@@ -330,7 +333,7 @@ class _Run:
                 again = yield from self._trial(start, visible, withheld, prior, sigmas, index)
                 if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
                     found = again
-            if found is None or not problem.beats(found.image, start, withheld, prior.sigma, CAUTION, 1.0):
+            if found is None or not problem.beats(found.image, start, withheld, prior.sigma, CAUTION, SURE):
                 note = f"{begun}; kept, because denoising did not predict withheld measurements better"
                 yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
                 return
@@ -401,7 +404,7 @@ class _Run:
         rounds, start = 0, problem.y
         for k, image in enumerate(self._starts(visible, prior, steps)):
             yield self._iterate(image, index + 1 + k, problem.rms(image, withheld), "choosing the start")
-            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN, 1.0):
+            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN, float(self.noisy)):
                 rounds, start = k, image
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
                 break
