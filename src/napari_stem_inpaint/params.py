@@ -268,7 +268,9 @@ class BenchmarkParams(Params):
         "quick: eight small cases; standard: SrTiO3 and Si at four pixel sizes, with the first seed one condition varied at a time "
         "and four more crystals; full: every combination, for a cluster.",
     )
-    solvers: str = _field("apgd,hqs,irls,gp,biharmonic,cubic,tv,wavelet,dct", "Solvers to compare, separated by commas.")
+    solvers: str = _field(
+        "apgd,hqs,one-pass,irls,gp,biharmonic,cubic,tv,wavelet,dct,dictionary", "Solvers to compare, separated by commas."
+    )
     checkpoints: str = _field("stem-tiny", "Denoisers for those that take one, separated by commas.")
     seeds: int = _field(8, "Frames and masks per condition; not for quick.", "", ge=1, le=100)
     device: Device = _field("auto", "Where to compute; auto takes the GPU where there is one.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QMargins, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import StemInpaintError
@@ -81,8 +81,8 @@ class _Scroll(QScrollArea):
         self.setWidget(content)
 
     def sizeHint(self) -> QSize:
-        """Return the content's own."""
-        return self._content.sizeHint()
+        """Return the content's own, and room for the line that a theme draws around."""
+        return self._content.sizeHint().grownBy(QMargins(2, 2, 2, 2))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the content when it grows or shrinks."""

@@ -48,6 +48,7 @@ class ReconstructWidget(Panel):
         self.layers = Layers(napari_viewer)
         self.measured_combo = LayerCombo(napari_viewer, is_grey_image, "choose an image", is_measured)
         self.mask_combo = LayerCombo(napari_viewer, is_mask, "choose a mask")
+        self.mask_combo.setMinimumContentsLength(5)  # leaves room for the button beside it
         self.mask_button = QToolButton()
         self.mask_actions: dict[str, QAction] = {}
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
