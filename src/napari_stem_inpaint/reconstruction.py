@@ -327,7 +327,7 @@ class _Run:
         found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), REWEIGHTINGS + 2)
         if found is None or (not self.noisy and problem.rms(found.image, withheld) > DOUBT * begun.error):
             index = self.total - LAST_STEPS - (not self.noisy) * p.iterations
-            if p.solver != "fire" and p.start == "auto" and not self.noisy:  # withheld measurements can't tell how one pass does at the borders
+            if p.solver != "fire" and p.start == "auto" and not self.noisy:  # few withheld positions lie at the borders
                 self.inpainter = None
             begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1)
             if not self.noisy:
