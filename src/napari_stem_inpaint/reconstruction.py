@@ -319,17 +319,17 @@ class _Run:
             yield from self._one_pass(visible, withheld, prior)
             return
         if p.solver == "irls":
-            begun, _ = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0)
+            begun, _ = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0, False)
             yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, str(begun))
             return
-        begun, start = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0)
+        passing = self.inpainter is not None and p.solver in PLUG_AND_PLAY
+        begun, start = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0, passing)
         yield self._iterate(start, REWEIGHTINGS + 2, begun.error, str(begun))
         found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), REWEIGHTINGS + 2)
         if found is None or (not self.noisy and problem.rms(found.image, withheld) > DOUBT * begun.error):
             index = self.total - LAST_STEPS - (not self.noisy) * p.iterations
-            if p.solver != "fire" and p.start == "auto" and not self.noisy:  # few withheld positions lie at the borders
-                self.inpainter = None
-            begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1)
+            passing = passing and (self.noisy or p.start == "one-pass")  # few withheld ones lie at borders
+            begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1, passing)
             if not self.noisy:
                 sigmas = self._sigmas(prior, GENTLE)
                 again = yield from self._trial(start, visible, withheld, prior, sigmas, index)
@@ -399,9 +399,9 @@ class _Run:
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
     def _choose_start(
-        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int
+        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int, passing: bool
     ) -> Generator[Iterate, None, tuple[_Start, torch.Tensor]]:
-        """Return what predicts the withheld part best, and its image."""
+        """Return what predicts the withheld part best, one pass through the network included if ``passing``, and its image."""
         problem, forced = self.problem, self.params.start == "irls"
         rounds, start = 0, problem.y
         for k, image in enumerate(self._starts(visible, prior, steps)):
@@ -411,7 +411,7 @@ class _Run:
             if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
                 break
         chosen = _Start(rounds, problem.rms(start, withheld))
-        if self.inpainter is None or self.params.solver == "fire":
+        if not passing:
             return chosen, start
         image = self._passed(start, visible, prior, chosen.error)
         worth = GAIN if self.noisy else CAUTION
