@@ -374,7 +374,8 @@ class _Run:
         assert self.inpainter is not None
         sigma = max(error**2 - prior.sigma**2, (0.1 * error) ** 2) ** 0.5
         network: DenoiseFunction = self.inpainter
-        if self.params.averaging == "all" and self.params.equivariance != "off":
+        to_improve = self.noisy and self.params.solver in PLUG_AND_PLAY  # worth the seven more passes where noise hides the rest
+        if (self.params.averaging == "all" or to_improve) and self.params.equivariance != "off":
             network = equivariant(network, np.random.default_rng([self.params.seed, 2]), self.params.equivariance, lambda _: True)
         inner = self.problem.frame
         seen = informed(inner(start), inner(self.problem.y), inner(mask), prior.sigma, sigma)
