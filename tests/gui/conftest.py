@@ -2,19 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import napari.settings
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_stem_inpaint.frames import Frame, Iterate, Measurement, Reconstruction
-from napari_stem_inpaint.gui import jobs
+from napari_stem_inpaint.gui import jobs, remembered
 from napari_stem_inpaint.gui.layers import Layers, Place
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 
 SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No values of another test, and no settings but this test's own."""
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+    napari.settings._clear_plugin_settings_cache()
+    remembered.forget()
+    yield
+    napari.settings._clear_plugin_settings_cache()
+    remembered.forget()
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ class ParamsForm(QWidget, Generic[P]):
     """
 
     changed = Signal()
+    edited = Signal()  # by hand
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class ParamsForm(QWidget, Generic[P]):
         self._guard = WheelGuard(self)
         for name, control in self.controls.items():
             explain(control, name, model.model_fields[name])
-            control.changed.connect(self._on_changed)
+            control.changed.connect(self._on_edited)
         self._lay_out(shown or list(self.controls))
         self._refresh()
 
@@ -126,10 +127,14 @@ class ParamsForm(QWidget, Generic[P]):
             self._quiet = False
         self._on_changed()
 
-    def _on_changed(self) -> None:
+    def _on_edited(self) -> None:
         if not self._quiet:
-            self._refresh()
-            self.changed.emit()
+            self._on_changed()
+            self.edited.emit()
+
+    def _on_changed(self) -> None:
+        self._refresh()
+        self.changed.emit()
 
     def _refresh(self) -> None:
         """Grey out what has no effect now, and let folded sections say how much in them is not at its default."""

@@ -21,6 +21,7 @@ from .forms import ParamsForm, add_row
 from .judge_view import ProfileChart, ScoresTable, SpectraView
 from .layers import Layers, Place, notes_of, pixel_size_nm
 from .panel import Panel
+from .remembered import remember
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -48,6 +49,7 @@ class JudgeWidget(Panel):
         self.result_combo = LayerCombo(napari_viewer, is_grey_image, "choose a result", is_result)
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
         self.microscope = ParamsForm(JudgeParams)
+        remember(self.microscope, "Judge")
         self.table, self.spectra, self.profile = ScoresTable(), SpectraView(), ProfileChart()
         self.error_button, self.grid_button, self.line_button = QPushButton("Error"), QPushButton("Side by side"), QPushButton("Profile")
         self.report_button, self.scores_button = QPushButton("Save report…"), QPushButton("Save scores…")

@@ -22,6 +22,7 @@ from .look_back import LookBack
 from .panel import Panel
 from .presets import PresetCombo
 from .progress import Progress, in_words
+from .remembered import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ class ReconstructWidget(Panel):
             for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
         }
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
+        remember(self.form, "Reconstruct")
         self.quality = PresetCombo(QUALITIES, ABOUT)
         self.quality.setAccessibleName("Quality")
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for

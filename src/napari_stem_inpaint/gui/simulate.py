@@ -15,6 +15,7 @@ from .layers import Layers
 from .panel import Panel
 from .presets import PresetCombo
 from .preview import LivePreview
+from .remembered import remember
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -34,6 +35,8 @@ class SimulateWidget(Panel):
         self.preview = LivePreview()
         self.form = ParamsForm(SimulationParams, shown=SHOWN, files={"cif": "CIF file (*.cif)"})
         self.acquisition = ParamsForm(AcquisitionParams, shown=("dose_e_per_px", "seed"))
+        remember(self.form, "Simulate")
+        remember(self.acquisition, "Simulate")
         self.cancel_button = QPushButton("Cancel")
         self._build()
         self.preset.chosen.connect(self._on_preset_chosen)
