@@ -5,6 +5,7 @@ import pytest
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.errors import InputError
+from napari_stem_inpaint.metrics import fourier_ring_correlation, frc_limit
 
 
 def test_closed_forms():
@@ -45,3 +46,32 @@ def test_bad_input_is_refused():
         nsi.evaluate(np.ones((4, 4)), reference=np.ones((4, 5)))
     with pytest.raises(InputError, match="NaN"):
         nsi.evaluate(np.full((4, 4), np.nan), reference=np.ones((4, 4)))
+
+
+def test_fourier_ring_correlation_of_equal_opposite_and_unrelated_images():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 64, 96))
+    frequencies, same = fourier_ring_correlation(a, a)
+    assert frequencies[-1] == 0.5
+    assert len(frequencies) == 32
+    assert same == pytest.approx(1.0)
+    assert fourier_ring_correlation(a, -2 * a)[1] == pytest.approx(-1.0)
+    assert np.abs(fourier_ring_correlation(a, b)[1][8:]).mean() < 0.1
+    assert frc_limit(frequencies, same) is None
+
+
+def test_images_that_differ_beyond_a_frequency_agree_up_to_it():
+    rng = np.random.default_rng(1)
+    spectrum = np.fft.fft2(rng.random((128, 128)))
+    radius = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128))
+    other = np.fft.fft2(rng.random((128, 128)))
+    a, b = np.fft.ifft2(spectrum).real, np.fft.ifft2(np.where(radius < 0.25, spectrum, other)).real
+    limit = frc_limit(*fourier_ring_correlation(a, b))
+    assert limit == pytest.approx(0.25, abs=0.02)
+
+
+def test_fourier_ring_correlation_refuses_what_cannot_be_compared():
+    with pytest.raises(InputError, match="same shape"):
+        fourier_ring_correlation(np.zeros((16, 16)), np.zeros((16, 17)))
+    with pytest.raises(InputError, match="at least 8"):
+        fourier_ring_correlation(np.zeros((4, 16)), np.zeros((4, 16)))

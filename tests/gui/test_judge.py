@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint import cli, io
 from napari_stem_inpaint.frames import Frame, Measurement
-from napari_stem_inpaint.gui.judge import LINE, JudgeWidget
+from napari_stem_inpaint.gui.judge import JudgeWidget
+from napari_stem_inpaint.gui.judge_show import LINE
 from napari_stem_inpaint.gui.layers import notes_of
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
+from napari_stem_inpaint.params import ReconstructionParams
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -43,14 +46,14 @@ def result(viewer: Any) -> Any:
 
 
 def test_a_new_result_is_judged_by_itself(judge: JudgeWidget, viewer: Any) -> None:
-    assert judge.result_combo.layer() == result(viewer)
-    assert judge.truth_combo.currentText() == "lattice"
-    assert "against the truth chosen" in judge.status.text()
+    assert judge.choice.result_combo.layer() == result(viewer)
+    assert judge.choice.reference_combo.currentText() == "lattice"
+    assert "against the reference" in judge.status.text()
     assert judge.table.rowCount() == 1
     assert judge.table.item(0, 0).text() == "irls"
     assert float(judge.table.item(0, 1).text()) == pytest.approx(result(viewer).metadata["scores"]["sre_db"], abs=0.06)
     assert judge.table.item(0, 4).text() != "–"
-    assert [name for name, _ in judge.spectra.spectra] == ["result", "truth"]
+    assert [name for name, _ in judge.spectra.spectra] == ["result", "reference"]
 
 
 def test_the_circle_follows_the_microscope(qtbot: Any, judge: JudgeWidget) -> None:
@@ -64,7 +67,7 @@ def test_the_circle_follows_the_microscope(qtbot: Any, judge: JudgeWidget) -> No
 
 
 def test_the_error_becomes_a_layer_in_place(qtbot: Any, judge: JudgeWidget, viewer: Any, frame: Frame) -> None:
-    click(qtbot, judge.error_button)
+    click(qtbot, judge.show_group.difference_button)
     error = viewer.layers[-1]
     np.testing.assert_allclose(error.data, result(viewer).data - frame.image, rtol=1e-5, atol=1e-4)
     assert error.contrast_limits[0] == -error.contrast_limits[1]
@@ -72,42 +75,97 @@ def test_the_error_becomes_a_layer_in_place(qtbot: Any, judge: JudgeWidget, view
 
 
 def test_a_line_is_drawn_once_and_its_profile_follows(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
-    click(qtbot, judge.line_button)
-    click(qtbot, judge.line_button)
+    click(qtbot, judge.show_group.line_button)
+    click(qtbot, judge.show_group.line_button)
     (line,) = (layer for layer in viewer.layers if layer.name == LINE)
-    assert list(judge.profile.profiles) == ["result", "truth"]
-    assert judge.profile.unit == "nm"
+    assert list(judge.show_group.profile.profiles) == ["result", "reference"]
+    assert judge.show_group.profile.unit == "nm"
     line.data = [np.array([[10.0, 5.0], [10.0, 25.0]])]
-    np.testing.assert_allclose(judge.profile.profiles["result"], result(viewer).data[10, 5:26], rtol=1e-5)
-    assert judge.profile.length == pytest.approx(0.4)
+    np.testing.assert_allclose(judge.show_group.profile.profiles["result"], result(viewer).data[10, 5:26], rtol=1e-5)
+    assert judge.show_group.profile.length == pytest.approx(0.4)
     viewer.layers.remove(line)
-    click(qtbot, judge.line_button)
+    click(qtbot, judge.show_group.line_button)
     assert LINE in viewer.layers
 
 
 def test_side_by_side_and_back(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
     grid = viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
     viewer.layers["lattice"].contrast_limits = (0, 1000)
-    click(qtbot, judge.grid_button)
+    click(qtbot, judge.show_group.grid_button)
     assert grid.enabled
     assert tuple(viewer.layers["lattice"].contrast_limits) == tuple(result(viewer).contrast_limits)
-    click(qtbot, judge.grid_button)
+    click(qtbot, judge.show_group.grid_button)
     assert not grid.enabled
+
+
+def test_a_swipe_covers_the_result_up_to_the_slider(qtbot: Any, judge: JudgeWidget, viewer: Any, frame: Frame) -> None:
+    show, before = judge.show_group, list(viewer.layers)
+    click(qtbot, show.swipe_button)
+    swiped = viewer.layers[-1]
+    assert swiped not in judge.choice.result_combo.layers
+    show.slider.setValue(250)
+    assert swiped.data.shape == (64, 16)
+    np.testing.assert_array_equal(swiped.data[:, :-1], frame.image[:, :15])
+    assert tuple(swiped.contrast_limits) == tuple(result(viewer).contrast_limits)
+    viewer.layers.remove(swiped)
+    show.slider.setValue(750)
+    assert viewer.layers[-1].data.shape == (64, 48)
+    click(qtbot, show.swipe_button)
+    assert list(viewer.layers) == before
+    click(qtbot, show.swipe_button)
+    viewer.layers.remove("lattice")
+    assert list(viewer.layers) == [layer for layer in before if layer.name != "lattice"]
+    assert not show.swipe_button.isEnabled()
+
+
+def test_the_rings_say_up_to_where_the_images_agree(qtbot: Any, judge: JudgeWidget, frame: Frame) -> None:
+    frequencies, correlation = judge.rings.rings or (np.empty(0), np.empty(0))
+    assert frequencies[-1] == pytest.approx(25.0)
+    assert judge.rings.unit == "/nm"
+    assert correlation[0] > 0.9
+    judge.choice.reference_combo.choose(None)
+    with qtbot.waitSignal(judge.runner.returned, timeout=10000):
+        click(qtbot, judge.run_button)
+    assert judge.rings.rings is None
+    assert "no reference" in judge.status.text()
+
+
+def test_a_results_settings_go_back_into_the_form(
+    qtbot: Any, docked: ReconstructWidget, window: Any, npe2pm: Any, measurement: Measurement
+) -> None:
+    with npe2pm.tmp_plugin(manifest=PluginManifest.from_file(Path(nsi.__file__).with_name("napari.yaml"))):
+        judge = JudgeWidget(window)
+        window.window.add_dock_widget(judge, name="Judge")
+        docked.form.controls["seed"].value = 5
+        with qtbot.waitSignal(judge.runner.returned, timeout=30000):
+            click(qtbot, docked.run_button)
+        first = result(window)
+        docked.form.set_values(ReconstructionParams(solver="cubic"))
+        docked.measured_combo.choose(None)
+        click(qtbot, judge.save_group.again_button)
+        other = next(w for w in QApplication.allWidgets() if isinstance(w, ReconstructWidget) and w is not docked)
+        assert other.form.values() == ReconstructionParams(solver="irls", seed=5)
+        assert other.measured_combo.currentText() == "lattice measured"
+        with qtbot.waitSignal(judge.runner.returned, timeout=30000):
+            click(qtbot, other.run_button)
+        again = [layer for layer in window.layers if notes_of(layer).get("role") == "reconstruction"][-1]
+        assert again is not first
+        np.testing.assert_array_equal(again.data, first.data)
 
 
 def test_report_and_table_are_written(qtbot: Any, judge: JudgeWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     saved_as(monkeypatch, tmp_path / "page.pdf")
     with qtbot.waitSignal(judge.runner.returned, timeout=30000):
-        click(qtbot, judge.report_button)
+        click(qtbot, judge.save_group.report_button)
     assert (tmp_path / "page.pdf").read_bytes()[:4] == b"%PDF"
     saved_as(monkeypatch, tmp_path / "scores.csv")
-    click(qtbot, judge.scores_button)
+    click(qtbot, judge.save_group.scores_button)
     assert (tmp_path / "scores.csv").read_text().startswith("result,sre_db")
     saved_as(monkeypatch, tmp_path / "nowhere" / "scores.csv")
-    click(qtbot, judge.scores_button)
+    click(qtbot, judge.save_group.scores_button)
     assert "does not exist; make it first" in judge.status.text()
     saved_as(monkeypatch, "")
-    click(qtbot, judge.report_button)
+    click(qtbot, judge.save_group.report_button)
     assert judge.run_button.isEnabled()
 
 
@@ -117,7 +175,7 @@ def test_what_is_copied_makes_the_result_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     saved_as(monkeypatch, tmp_path / "begin.stem.tif")
-    click(qtbot, judge.python_button if how == "python" else judge.command_button)
+    click(qtbot, judge.save_group.python_button if how == "python" else judge.save_group.command_button)
     assert "is on the clipboard" in judge.status.text()
     text = QApplication.clipboard().text()
     if how == "python":
@@ -130,7 +188,7 @@ def test_what_is_copied_makes_the_result_again(
 
 def test_without_its_layers_it_says_what_to_do(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
     viewer.layers.remove("lattice measured")
-    for button in (judge.report_button, judge.python_button):
+    for button in (judge.save_group.report_button, judge.save_group.python_button):
         click(qtbot, button)
         assert "are gone; open the measurement again" in judge.status.text()
 
@@ -141,13 +199,13 @@ def test_any_two_images_can_be_compared(qtbot: Any, viewer: Any) -> None:
     qtbot.addWidget(made)
     assert not made.run_button.isEnabled()
     assert made.hint.text() == "Choose a result: run Reconstruct, or open an image."
-    made.result_combo.choose(a)
-    made.truth_combo.choose(b)
+    made.choice.result_combo.choose(a)
+    made.choice.reference_combo.choose(b)
     with qtbot.waitSignal(made.runner.returned, timeout=10000):
         click(qtbot, made.run_button)
-    assert not made.python_button.isEnabled()
+    assert not made.save_group.python_button.isEnabled()
     viewer.add_image(np.zeros((16, 16)), name="other")
-    made.truth_combo.choose(viewer.layers["other"])
+    made.choice.reference_combo.choose(viewer.layers["other"])
     assert "must have the result's shape (32, 32)" in made.hint.text()
     assert not made.run_button.isEnabled()
 
@@ -157,7 +215,7 @@ def test_layers_may_go_while_it_judges(qtbot: Any, judge: JudgeWidget, viewer: A
         click(qtbot, judge.run_button)
         viewer.layers.clear()
     assert judge.hint.text() == "Choose a result: run Reconstruct, or open an image."
-    assert not judge.line_button.isEnabled()
+    assert not judge.show_group.line_button.isEnabled()
 
 
 def test_several_results_are_compared_in_one_table(qtbot: Any, judge: JudgeWidget, widget: ReconstructWidget, viewer: Any) -> None:
@@ -167,7 +225,7 @@ def test_several_results_are_compared_in_one_table(qtbot: Any, judge: JudgeWidge
     assert judge.table.rowCount() == 2
     assert float(judge.table.item(0, 1).text()) > float(judge.table.item(1, 1).text())
     judge.table.cellClicked.emit(0, 0)
-    assert judge.result_combo.layer() == result(viewer)
+    assert judge.choice.result_combo.layer() == result(viewer)
 
 
 def test_it_is_narrow(judge: JudgeWidget) -> None:
@@ -175,7 +233,7 @@ def test_it_is_narrow(judge: JudgeWidget) -> None:
 
 
 def test_a_measurement_of_the_core_and_of_the_layers_agree(judge: JudgeWidget, viewer: Any, measurement: Measurement) -> None:
-    taken = judge._measurement(result(viewer))
+    taken = judge.choice.measurement()
     np.testing.assert_array_equal(taken.values * taken.mask, measurement.values * measurement.mask)
     assert (taken.noise, taken.pixel_size_nm) == (measurement.noise, measurement.pixel_size_nm)
     assert isinstance(nsi.reconstruct(taken, nsi.ReconstructionParams(solver="cubic")).image, np.ndarray)

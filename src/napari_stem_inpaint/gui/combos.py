@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 from ..denoisers.cards import SUFFIX
 from ..denoisers.registry import FOREIGN_SUFFIXES, Known, known
 from ..errors import InputError
+from .layers import notes_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -26,7 +27,9 @@ FILES = f"Checkpoint (*{' *'.join((SUFFIX, *FOREIGN_SUFFIXES))})"
 
 
 def is_grey_image(layer: Layer) -> bool:
-    """Whether ``layer`` holds one number per pixel, in one resolution, and at least two axes."""
+    """Whether ``layer`` holds one number per pixel, in one resolution, and at least two axes, and is not a mere view of another."""
+    if notes_of(layer).get("role") == "swipe":
+        return False
     return isinstance(layer, Image) and not layer.rgb and not layer.multiscale and layer.ndim >= 2
 
 

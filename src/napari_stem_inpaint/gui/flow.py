@@ -23,16 +23,18 @@ from qtpy.QtWidgets import (
 
 from ..errors import sentence
 from ..io import SUFFIXES
+from ..params import ReconstructionParams
 from .files import get_reader
 from .judge import JudgeWidget
 from .layers import notes_of
 from .reconstruct import ReconstructWidget
+from .remembered import PLUGIN
 from .scan import ScanWidget
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
 
-PLUGIN = "napari-stem-inpaint"
 WIDTH_PX = 400
 STEPS = ("1 Frame", "2 Scan", "3 Reconstruct", "4 Judge")
 TIPS = (
@@ -57,7 +59,7 @@ class FlowWidget(QWidget):
             lambda: FramePage(napari_viewer, self.go_on),
             lambda: ScanWidget(napari_viewer),
             lambda: ReconstructWidget(napari_viewer),
-            lambda: JudgeWidget(napari_viewer),
+            self._judge,
         )
         self._makers = makers
         self._pages: dict[int, QWidget] = {}
@@ -90,6 +92,16 @@ class FlowWidget(QWidget):
         page = self.page(2)
         assert isinstance(page, ReconstructWidget)
         return page
+
+    def _judge(self) -> JudgeWidget:
+        judge = JudgeWidget(self._viewer)
+        judge.save_group.again.disconnect(judge.run_again)
+        judge.save_group.again.connect(lambda params: self._on_again(params, judge.choice.partner("measured")))
+        return judge
+
+    def _on_again(self, params: ReconstructionParams, measured: Layer | None) -> None:
+        self.reconstruct.take_over(params, measured)
+        self.tabs.setCurrentIndex(2)
 
     def go_on(self) -> None:
         """Show the step that what is open asks for."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Tick = Callable[[], None]
 Grey = npt.NDArray[np.uint8]
 PREVIEW_PX, PROBE_PX = 256, 48
+SMALLEST_PX = 8  # side of an image whose Fourier rings are compared
 LARGEST_FIELD = 2**22  # positions of the frame with the probe's reach around it: about half a second
 PROBE = [
     name
@@ -190,41 +191,52 @@ def reconstruction(
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Scores, spectra by name as grey levels, the cut-off in parts of the spectra's sides, and all of it in a sentence."""
+    """Scores, spectra by name as grey levels, the cut-off in parts of the spectra's sides, and all of it in a sentence.
+
+    ``rings``: frequencies in ``unit`` and the Fourier ring correlation there, where there is a reference.
+    """
 
     scores: Mapping[str, float]
     spectra: Mapping[str, Grey]
     cutoff: tuple[float, float] | None
+    rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None
+    unit: str
     sentence: str
 
 
 def judgement(
     image: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.float32] | None,
+    reference: npt.NDArray[np.float32] | None,
     mask: npt.NDArray[np.bool_] | None,
     pixel_nm: PixelSize,
     params: JudgeParams,
     tick: Tick,
 ) -> Generator[str, None, Judged]:
-    """Return what can be said of ``image``, more with its ``truth``."""
+    """Return what can be said of ``image``, more with a ``reference``."""
     from ..judge import DECADES, cutoff_per_nm, logarithm, power_spectrum, share_beyond
-    from ..metrics import evaluate
+    from ..metrics import evaluate, fourier_ring_correlation, frc_limit
 
     yield "Judging…"
-    scores = {} if truth is None else evaluate(image, reference=truth, mask=mask)
+    scores = {} if reference is None else evaluate(image, reference=reference, mask=mask)
     tick()
-    shown = {"result": image} if truth is None else {"result": image, "truth": truth}
+    shown = {"result": image} if reference is None else {"result": image, "reference": reference}
     spectra = {name: grey(logarithm(power_spectrum(one)), (-DECADES, 0.0)) for name, one in shown.items()}
     tick()
     cutoff = cutoff_per_nm(params)
     share = share_beyond(image, pixel_nm, cutoff)
     circle = None if cutoff is None or pixel_nm is None else (cutoff * pixel_nm[0], cutoff * pixel_nm[1])
-    words = "There is no truth to score against."
-    if truth is not None:
-        words = f"SRE {scores['sre_db']:.1f} dB, PSNR {scores['psnr_db']:.1f} dB against the truth chosen."
+    words, rings, unit = "There is no reference to score against.", None, "/px"
+    if reference is not None:
+        words = f"SRE {scores['sre_db']:.1f} dB, PSNR {scores['psnr_db']:.1f} dB against the reference."
+    if reference is not None and min(image.shape) >= SMALLEST_PX:
+        rings = fourier_ring_correlation(image, reference)
+        if pixel_nm is not None and math.isclose(*pixel_nm, rel_tol=1e-3):
+            rings, unit = (rings[0] / pixel_nm[0], rings[1]), "/nm"
+        limit = frc_limit(*rings)
+        words += f" They agree up to {limit:.3g} {unit}." if limit else " They agree at every frequency."
     if share is not None:
         words += f" {share:.1e} of the power lies beyond 2α/λ, where the probe carries none."
-    return Judged(scores, spectra, circle, words)
+    return Judged(scores, spectra, circle, rings, unit, words)
 
 
 def report(

@@ -1,4 +1,4 @@
-"""What the Judge widget shows: a table of results, spectra with the probe's cut-off, a profile along a line."""
+"""What the Judge widget draws: a table of results, spectra with the probe's cut-off, Fourier rings, a profile along a line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QPointF, QRectF, QSize, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
-from .curves import TEXT_PX, Axes, Chart, ticks
-from .layers import COLOURS
+from ..metrics import FRC_THRESHOLD
+from .curves import ACCENT, TEXT_PX, Axes, Chart, ticks
+from .layers import COLOURS, ORANGE
 from .picture import draw_label, fitted, font, picture_of
 
 COLUMNS = {
-    "sre_db": ("SRE", "SRE of the whole frame, in dB: needs the truth."),
-    "sre_inner_db": ("inner", "SRE without a border of 16 px, in dB: needs the truth."),
-    "ssim": ("SSIM", "Structural similarity, at most 1: needs the truth."),
+    "sre_db": ("SRE", "SRE of the whole frame, in dB: needs a reference."),
+    "sre_inner_db": ("inner", "SRE without a border of 16 px, in dB: needs a reference."),
+    "ssim": ("SSIM", "Structural similarity, at most 1: needs a reference."),
     "withheld_rms": ("withheld", "RMS error at measurements that were withheld, in units of the image: needs no truth."),
 }
 FORMATS = {"ssim": "{:.4f}", "withheld_rms": "{:.2g}"}
 SPECTRUM_PX, GAP_PX = 150, 6
-CUTOFF = QColor("#ff9f40")
+CUTOFF = QColor(ORANGE)
 
 
 class ScoresTable(QTableWidget):
@@ -142,4 +143,41 @@ class ProfileChart(Chart):
                 painter.drawPolyline(QPolygonF([axes.place(k * step, float(v)) for k, v in enumerate(profile)]))
                 left -= painter.fontMetrics().horizontalAdvance(name) + 10
                 painter.drawText(QPointF(left, TEXT_PX + 1.0), name)
+        painter.end()
+
+
+class RingChart(Chart):
+    """Fourier ring correlation of result and reference, with the threshold of 1/7."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Fourier ring correlation",
+            "How far result and reference agree, by spatial frequency: 1 = fully. Where the curve falls below the dashed line, 1/7, they "
+            "agree no more.",
+        )
+        self.rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+        self.unit = ""
+
+    def show_rings(self, rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None, unit: str) -> None:
+        """Show frequencies, in ``unit``, and the correlation at each; None where there is no reference."""
+        self.rings, self.unit = rings, unit
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the curve."""
+        painter = QPainter(self)
+        axes = None
+        if self.rings is not None:
+            frequencies, correlation = self.rings
+            axes = Axes(self.inner(), (0.0, float(frequencies[-1])), (min(0.0, float(correlation.min())), 1.02))
+        self.write(painter, "Fourier ring correlation", axes)
+        if axes is not None and self.rings is not None:
+            painter.setPen(self.ink(0.8))
+            marks = ticks(*axes.x, 5)
+            for mark in marks:
+                self.below(painter, axes, mark, f"{mark:g} {self.unit}" if mark == marks[-1] else f"{mark:g}")
+            painter.setPen(QPen(self.ink(0.6), 1, Qt.PenStyle.DashLine))
+            painter.drawLine(axes.place(0, FRC_THRESHOLD), axes.place(axes.x[1], FRC_THRESHOLD))
+            painter.setPen(QPen(ACCENT, 2))
+            painter.drawPolyline(QPolygonF([axes.place(float(f), float(c)) for f, c in zip(*self.rings, strict=True)]))
         painter.end()

@@ -24,6 +24,7 @@ PLACE = ("scale", "units", "translate", "axis_labels")
 COLUMN_NM = 0.05  # how large a column is drawn
 MOST_COLUMNS_SHOWN = 3000  # beyond it their layer is hidden at first
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")  # Okabe and Ito: told apart by everyone
+ORANGE = "#ff9f40"  # what is drawn over images
 SYMBOLS = {"": "disc", "vacancy": "ring", "dopant": "diamond", "isolated atom": "star"}
 OTHER_SYMBOL = "square"  # boundaries and dislocations
 
@@ -164,6 +165,7 @@ class Layers:
         self._viewer = viewer
         self._result: Layer | None = None
         self._kept: Layer | None = None
+        self._swipe: Layer | None = None
         self._keywords: dict[str, Any] = {}
 
     def add_frame(self, frame: Frame) -> Layer:
@@ -213,6 +215,28 @@ class Layers:
         notes = {KEY: {"role": "difference"}}
         keywords = {"name": name, "colormap": "RdBu_r", "contrast_limits": (-most, most), "metadata": notes, **place.keywords()}
         return self._add((image, keywords, "image"))
+
+    def add_line(self, ends: npt.NDArray[np.float64], name: str, place: Place, width_px: float) -> Layer:
+        """Add a line from one to the other of its ``ends`` (2, 2), which can be moved."""
+        return self._viewer.add_shapes([ends], shape_type="line", edge_color=ORANGE, edge_width=width_px, name=name, **place.keywords())
+
+    def show_swipe(self, image: npt.NDArray[np.float32], columns: int, over: Layer, name: str) -> None:
+        """Show the left ``columns`` of ``image`` on top of everything, with a bright border and the contrast of the layer ``over``."""
+        low, high = _two(over.contrast_limits)
+        part = image[:, : max(columns, 1)].copy()
+        part[:, -1] = high
+        if self._swipe is None or self._swipe not in self._viewer.layers:
+            notes = {KEY: {"role": "swipe"}}
+            keywords = {"name": f"{name}, swiped", "metadata": notes, "contrast_limits": (low, high), **Place.of_layer(over).keywords()}
+            self._swipe = self._add((part, keywords, "image"))
+            self._viewer.layers.selection.active = over
+        self._swipe.data, self._swipe.contrast_limits, self._swipe.name = part, (low, high), f"{name}, swiped"
+
+    def end_swipe(self) -> None:
+        """Remove the layer of the swipe, if there is one."""
+        swipe, self._swipe = self._swipe, None
+        if swipe is not None and swipe in self._viewer.layers:
+            self._viewer.layers.remove(swipe)
 
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
         """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""

@@ -164,6 +164,13 @@ class ReconstructWidget(Panel):
             if notes_of(layer).get("role") == role and notes_of(layer).get(key) == value:
                 combo.choose(layer)
 
+    def take_over(self, params: ReconstructionParams, measured: Layer | None) -> None:
+        """Show ``params`` and choose the layer ``measured``, where there is one."""
+        if measured is not None and measured in self.measured_combo.layers:
+            self.measured_combo.choose(measured)
+        self.form.set_values(params)
+        self.say("These are the settings of the result; change some, and run it again.")
+
     def _on_quality_chosen(self, quality: ReconstructionParams) -> None:
         with suppress(InputError):
             quality = with_own(quality, self.form.values())

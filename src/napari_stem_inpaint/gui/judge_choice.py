@@ -1,0 +1,112 @@
+"""What is judged: a result, the reference it is compared with, and the layers it was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..frames import Measurement
+from .combos import LayerCombo, array_of, is_grey_image, plane_shown
+from .layers import notes_of, pixel_size_nm
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+
+def is_result(layer: Layer) -> bool:
+    """Whether ``layer`` is a finished reconstruction."""
+    notes = notes_of(layer)
+    return notes.get("role") == "reconstruction" and "unfinished" not in notes
+
+
+class Choice:
+    """The two combos, and what the chosen layers hold."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.viewer = viewer
+        self.result_combo = LayerCombo(viewer, is_grey_image, "choose a result", is_result)
+        self.reference_combo = LayerCombo(viewer, is_grey_image, "unknown")
+
+    @property
+    def result(self) -> Layer | None:
+        """The layer to judge."""
+        return self.result_combo.layer()
+
+    @property
+    def reference(self) -> Layer | None:
+        """The layer it is compared with."""
+        return self.reference_combo.layer()
+
+    def results(self) -> list[Layer]:
+        """Return every finished reconstruction, oldest first."""
+        return [layer for layer in self.viewer.layers if is_result(layer)]
+
+    def obstacle(self) -> str:
+        """Return, in a sentence, why nothing can be judged; empty where it can."""
+        if self.result is None:
+            return "Choose a result: run Reconstruct, or open an image."
+        shape = tuple(self.result.data.shape[-2:])
+        if self.reference is not None and tuple(self.reference.data.shape[-2:]) != shape:
+            return f"The reference must have the result's shape {shape}, but its shape is {tuple(self.reference.data.shape[-2:])}."
+        return ""
+
+    def partner(self, role: str, of: Layer | None = None) -> Layer | None:
+        """Return the measured or mask layer that the result was made from."""
+        result = of or self.result
+        made_from = None if result is None else notes_of(result).get("of")
+        for layer in self.viewer.layers:
+            if made_from and notes_of(layer).get("role") == role and notes_of(layer).get("set") == made_from:
+                return layer
+        return None
+
+    def truth(self) -> Layer | None:
+        """Return the frame that the result's measurement was taken from."""
+        measured = self.partner("measured")
+        known = None if measured is None else notes_of(measured).get("truth")
+        return next((layer for layer in self.reference_combo.layers if known and notes_of(layer).get("id") == known), None)
+
+    def image(self, layer: Layer) -> npt.NDArray[Any]:
+        """Return the image ``(Y, X)`` shown of ``layer``.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        return np.array(array_of(layer, plane_shown(self.viewer, layer)), np.float32)
+
+    def pair(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+        """Return the images of result and reference, or None where one is missing."""
+        if self.result is None or self.reference is None:
+            return None
+        return self.image(self.result), self.image(self.reference)
+
+    def mask(self) -> npt.NDArray[np.bool_] | None:
+        """Return where the result's measurement was measured."""
+        layer = self.partner("mask")
+        return None if layer is None else np.asarray(array_of(layer, plane_shown(self.viewer, layer))) != 0
+
+    def measurement(self) -> Measurement:
+        """Return what the result was made from.
+
+        Raises
+        ------
+        InputError
+            If its layers are gone.
+        """
+        measured, mask = self.partner("measured"), self.mask()
+        if measured is None or mask is None:
+            name = "the result" if self.result is None else self.result.name
+            raise InputError(f"The layers that {name} was made from are gone; open the measurement again and reconstruct it anew.")
+        notes = notes_of(measured)
+        return Measurement.from_arrays(
+            array_of(measured, plane_shown(self.viewer, measured)),
+            mask,
+            pixel_size_nm(measured.scale, measured.units),
+            notes.get("noise", "unknown"),
+            notes.get("name") or measured.name,
+        )

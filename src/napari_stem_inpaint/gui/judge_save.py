@@ -1,0 +1,145 @@
+"""What is taken away from a result: a page, a table, a script or a command, its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from .. import recipes
+from ..errors import InputError
+from ..frames import Reconstruction
+from ..params import PLUG_AND_PLAY, JudgeParams
+from . import jobs
+from .forms import ParamsForm
+from .judge_choice import Choice
+from .worker import Job
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+PAGES, TABLES, MEASUREMENTS = "Page (*.pdf *.png)", "Table (*.csv)", "Measurement (*.stem.tif)"
+
+
+class Save(QWidget):
+    """Two rows of buttons."""
+
+    said = Signal(object)  # a sentence, or an InputError
+    again = Signal(object)  # the ReconstructionParams of the chosen result, to be edited
+
+    def __init__(self, choice: Choice, microscope: ParamsForm[JudgeParams], run: Callable[[Job], None]) -> None:
+        super().__init__()
+        self._choice, self._microscope, self._run = choice, microscope, run
+        self.report_button, self.scores_button = QPushButton("Save report…"), QPushButton("Save scores…")
+        self.again_button = QPushButton("Edit and run again")
+        self.python_button, self.command_button = QPushButton("Copy as Python"), QPushButton("Copy as command")
+        self.files, self.recipe = QWidget(), QWidget()
+        for row, buttons in (
+            (self.files, (
+                (self.report_button, "Write one page with images, spectra, scores and recipe, as PDF or PNG.", self._on_report),
+                (self.scores_button, "Write the table of scores as CSV.", self._on_scores),
+            )),
+            (self.recipe, (
+                (self.again_button, "Put this result's settings into Reconstruct, to change some and run it again.", self._on_again),
+                (self.python_button, "Copy a script that makes this result again.", lambda: self._copy(recipes.as_python, "Python script")),
+                (self.command_button, "Copy a command line that makes this result again.",
+                 lambda: self._copy(recipes.as_command, "command line")),
+            )),
+        ):  # fmt: skip
+            line = QHBoxLayout(row)
+            line.setContentsMargins(0, 0, 0, 0)
+            line.setSpacing(4)
+            for button, tip, slot in buttons:
+                button.setToolTip(tip)
+                button.clicked.connect(slot)
+                line.addWidget(button)
+
+    def enable(self, ready: bool) -> None:
+        """Let be clicked what can be done; ``ready``: there is something to judge, and nothing runs."""
+        result = self._choice.result
+        self.report_button.setEnabled(ready)
+        self.scores_button.setEnabled(bool(self._choice.results()))
+        for button in (self.python_button, self.command_button, self.again_button):
+            button.setEnabled(result is not None and "recipe" in result.metadata)
+
+    def _on_report(self) -> None:
+        result, reference = self._choice.result, self._choice.reference
+        if result is None:
+            return
+        try:
+            measurement = self._choice.measurement()
+            against = None if reference is None else self._choice.image(reference)
+            image, params = self._choice.image(result), self._microscope.values()
+        except InputError as error:
+            self.said.emit(error)
+            return
+        path, _ = QFileDialog.getSaveFileName(self, "Save the report as", f"{result.name}.pdf", PAGES)
+        if not path:
+            return
+        made = Reconstruction(
+            image, measurement.pixel_size_nm, result.name, result.metadata.get("recipe", {}), result.metadata.get("scores", {})
+        )
+        self._run(lambda tick: jobs.report(path, made, measurement, params, against, tick))
+
+    def _on_scores(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the scores as", "scores.csv", TABLES)
+        if path:
+            self._try(lambda: jobs.save_scores(path, {layer.name: scores(layer) for layer in self._choice.results()}), f"Saved {path}.")
+
+    def _on_again(self) -> None:
+        try:
+            self.again.emit(recipes.params_of(self._recipe()))
+        except InputError as error:
+            self.said.emit(error)
+
+    def _copy(self, written: Callable[..., str], what: str) -> None:
+        """Copy ``written`` of the result's recipe; a measurement that lies in no file is saved first."""
+        try:
+            measurement = self._choice.measurement()
+            recipes.params_of(self._recipe())
+        except InputError as error:
+            self.said.emit(error)
+            return
+        title = "Save the measurement that it begins with as"
+        path, _ = QFileDialog.getSaveFileName(self, title, f"{measurement.name}.stem.tif", MEASUREMENTS)
+        if not path:
+            return
+
+        def copy() -> None:
+            from ..io import write_measurement
+
+            write_measurement(path, measurement)
+            clipboard = QApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(written(self._recipe(), path))
+
+        self._try(copy, f"The {what} is on the clipboard; it begins with {path}.")
+
+    def _recipe(self) -> dict[str, Any]:
+        result = self._choice.result
+        return {} if result is None else dict(result.metadata.get("recipe", {}))
+
+    def _try(self, action: Callable[[], object], done: str) -> None:
+        try:
+            action()
+        except InputError as error:
+            self.said.emit(error)
+        else:
+            self.said.emit(done)
+
+
+def made_by(layer: Layer) -> str:
+    """Return solver and checkpoint in a word or two."""
+    values = layer.metadata.get("recipe", {}).get("reconstruction", {})
+    solver = str(values.get("solver", "")) or layer.name
+    return f"{solver}, {Path(values['checkpoint']).stem}" if solver in PLUG_AND_PLAY and "checkpoint" in values else solver
+
+
+def scores(layer: Layer) -> dict[str, float]:
+    """Return what is known of a result: its scores, and its error at withheld measurements."""
+    recipe = layer.metadata.get("recipe", {})
+    withheld = {"withheld_rms": recipe["withheld_rms"]} if recipe.get("withheld_rms") else {}
+    return {**layer.metadata.get("scores", {}), **withheld}
