@@ -56,6 +56,16 @@ def test_an_interrupt_that_a_callback_swallows_stops_all_the_same(folder, monkey
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_report(folder, capsys):
+    assert main("reconstruct measured.tif --solver gp --out result.tif".split()) == 0
+    line = "report result.tif --measurement measured.tif --energy-kev 200 --semi-angle-mrad 25 --out"
+    assert main([*line.split(), "page.pdf"]) == 0
+    assert Path("page.pdf").read_bytes()[:4] == b"%PDF"
+    assert main([*line.split(), "page.png", "--reference", "frame.tif"]) == 0
+    assert main([*line.split(), "page.doc"]) == 2
+    assert "must end in .pdf or .png" in capsys.readouterr().err
+
+
 def test_reconstruct_and_evaluate(folder, capsys):
     assert main("reconstruct measured.tif --mask mask.tif --solver gp --reference frame.tif --out result.tif".split()) == 0
     told = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])

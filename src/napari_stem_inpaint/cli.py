@@ -12,7 +12,16 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
-from .params import AcquisitionParams, BenchmarkParams, Params, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from .params import (
+    AcquisitionParams,
+    BenchmarkParams,
+    JudgeParams,
+    Params,
+    ReconstructionParams,
+    ScanParams,
+    SimulationParams,
+    TrainingParams,
+)
 from .reconstruction_presets import QUALITIES
 from .simulation.presets import PRESETS, Preset
 from .training_presets import PRESETS as TRAININGS
@@ -153,6 +162,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--reference", type=Path, required=True, metavar="FILE", help="true frame")
     sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions, to score the unmeasured part alone")
 
+    sub = command("report", _report, "write one page on a reconstruction: images, spectra, scores, recipe", JudgeParams)
+    sub.add_argument("result", type=Path, help="file that `reconstruct` wrote")
+    sub.add_argument("--measurement", type=Path, required=True, metavar="FILE", help="what it was made from")
+    sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions; needed unless `acquire` wrote the measurement")
+    sub.add_argument("--reference", type=Path, metavar="FILE", help="true frame, to score against")
+    sub.add_argument("--out", **out, help="page to write (.pdf, .png)")
+
     sub = command("train", _train, "train a denoiser on simulated frames; the same command again resumes", TrainingParams)
     trainings = [_slug(name) for name in TRAININGS]
     sub.add_argument("--preset", choices=trainings, metavar="NAME", help=f"start from a ready-made training: {', '.join(trainings)}")
@@ -277,6 +293,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     frame = _one_frame(options.image)
     mask = None if options.mask is None else read_scan(options.mask, frame.shape).mask
     _print_scores(evaluate(frame.image, reference=_one_frame(options.reference).image, mask=mask))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from .frames import Reconstruction
+    from .io import read_measurement
+    from .judge import write_report
+
+    _check_out(options.out, ".pdf", ".png")
+    frame = _one_frame(options.result)
+    measurement = read_measurement(options.measurement, options.mask)
+    reference = None if options.reference is None else _one_frame(options.reference).image
+    result = Reconstruction(frame.image, frame.pixel_size_nm, frame.name, frame.metadata.get("recipe", {}), {})
+    write_report(options.out, result, measurement, collect(options, JudgeParams), reference)
 
 
 def _print_scores(scores: Any) -> None:

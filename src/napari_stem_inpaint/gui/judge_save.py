@@ -34,8 +34,8 @@ class Save(QWidget):
         super().__init__()
         self._choice, self._microscope, self._run = choice, microscope, run
         self.report_button, self.scores_button = QPushButton("Save report…"), QPushButton("Save scores…")
-        self.again_button = QPushButton("Edit and run again")
-        self.python_button, self.command_button = QPushButton("Copy as Python"), QPushButton("Copy as command")
+        self.again_button = QPushButton("Edit settings")
+        self.python_button, self.command_button = QPushButton("Copy Python"), QPushButton("Copy command")
         self.files, self.recipe = QWidget(), QWidget()
         for row, buttons in (
             (self.files, (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 LINE = "profile line"
+GRID, STACK = "Grid", "Stack"
 STEPS = 1000  # of the swipe's slider
 
 
@@ -33,7 +34,7 @@ class Show(QWidget):
         self._pair: tuple[Layer | None, Layer | None] | None = None  # that can be swiped
         self.profile = ProfileChart()
         self.profile.hide()
-        self.difference_button, self.grid_button = QPushButton("Difference"), QPushButton("Side by side")
+        self.difference_button, self.grid_button = QPushButton("Difference"), QPushButton(GRID)
         self.swipe_button, self.line_button = QPushButton("Swipe"), QPushButton("Profile")
         self.swipe_button.setCheckable(True)
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -108,7 +109,7 @@ class Show(QWidget):
                 if layer is not None:
                     layer.contrast_limits = tuple(result.contrast_limits)
         viewer.reset_view()
-        self.grid_button.setText("On top" if grid.enabled else "Side by side")
+        self.grid_button.setText(STACK if grid.enabled else GRID)
 
     # --- swipe
 

@@ -84,6 +84,12 @@ class _Scroll(QScrollArea):
         """Return the content's own, and room for the line that a theme draws around."""
         return self._content.sizeHint().grownBy(QMargins(2, 2, 2, 2))
 
+    def minimumSizeHint(self) -> QSize:
+        """Return a width at which nothing of the content is cut off."""
+        bar = self.verticalScrollBar()
+        width = self._content.minimumSizeHint().width() + (bar.sizeHint().width() if bar is not None else 0) + 2
+        return QSize(width, super().minimumSizeHint().height())
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the content when it grows or shrinks."""
         if event.type() == QEvent.Type.LayoutRequest:
