@@ -137,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("beam_current_pa", "response_time_us"):
         field = AcquisitionParams.model_fields[name]
         sub.add_argument("--" + name.replace("_", "-"), type=float, default=field.default, metavar="N", help=field.description)
+    for kind in ("always", "never", "denser"):
+        text = f"mask of a region that is {kind} measured" if kind != "denser" else "mask of a region that is measured more densely"
+        sub.add_argument(f"--{kind}", type=Path, metavar="FILE", help=text)
     sub.add_argument("--out", **out, help="mask (.tif, .png, .npy) or positions in order (.csv) to write")
 
     sub = command("acquire", _acquire, "measure a frame at the positions of a scan", AcquisitionParams)
@@ -230,7 +233,8 @@ def _simulate(options: argparse.Namespace) -> None:
 
 def _scan(options: argparse.Namespace) -> None:
     from .frames import as_pixel_size
-    from .io import write_scan
+    from .io import read_scan, write_scan
+    from .scan_regions import Regions
     from .scan_report import scan_statistics
     from .scans import make_scan
 
@@ -238,14 +242,16 @@ def _scan(options: argparse.Namespace) -> None:
     params = collect(options, ScanParams)
     hardware = AcquisitionParams(beam_current_pa=options.beam_current_pa, response_time_us=options.response_time_us)
     pixel = None if options.pixel_size_nm is None else as_pixel_size(options.pixel_size_nm)
-    scan = make_scan(tuple(options.shape), params)
+    shape = (options.shape[0], options.shape[1])
+    drawn = {kind: read_scan(file, shape).mask for kind in ("always", "never", "denser") if (file := getattr(options, kind))}
+    scan = make_scan(shape, params, Regions(**drawn) if drawn else None)
     write_scan(options.out, scan)
     statistics = scan_statistics(
         scan,
         pixel_size_nm=pixel,
         beam_current_pa=hardware.beam_current_pa,
         response_time_us=hardware.response_time_us,
-        wanted_ratio=None if params.pattern == "list" else params.ratio,
+        wanted_ratio=None if drawn or params.pattern == "list" else params.ratio,
     )
     print("\n".join(statistics.lines()))
 

@@ -126,6 +126,7 @@ class ScanParams(Params):
     )
     hop: int = _field(1, "Line-hop: largest row change between neighbouring columns.", "px", ge=1, le=32)
     positions: str = _field("", "List: the CSV file of positions (row,column) in order.")
+    densify: float = _field(2.0, "In regions drawn as denser: how many times as many positions.", "", ge=1, le=100)
     visits: int = _field(1, "How often the whole pattern is gone through.", "", ge=1, le=1000)
     dwell_time_us: float = _field(10.0, "Time at each position.", "µs", gt=0, le=1e6)
     flyback_time_us: float = _field(0.0, "Wait after each return to the start of a row.", "µs", ge=0, le=1e6)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .errors import InputError
 from .frames import Scan
 from .params import PatternName, ScanParams
+from .scan_regions import Regions, apply_regions
 
 Positions = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -19,13 +20,13 @@ GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 MAX_VISITS = 2**28
 
 
-def make_scan(shape: tuple[int, int], params: ScanParams | None = None) -> Scan:
-    """Return a scan of a frame of ``shape`` (rows, columns).
+def make_scan(shape: tuple[int, int], params: ScanParams | None = None, regions: Regions | None = None) -> Scan:
+    """Return a scan of a frame of ``shape`` (rows, columns); in ``regions`` it differs from the pattern.
 
     Raises
     ------
     InputError
-        If the shape is not two positive numbers or far too large, the ratio leaves no position, or a list is missing.
+        If the shape is not two positive numbers or far too large, ratio or regions leave no position, or a list is missing.
     """
     p = params or ScanParams()
     if len(shape) != 2 or min(shape) < 1:
@@ -36,8 +37,10 @@ def make_scan(shape: tuple[int, int], params: ScanParams | None = None) -> Scan:
             f"{p.visits} visits of a frame of {rows} × {columns} need about {rows * columns * p.visits * 50 / 1e9:.0f} GB; "
             f"take at most {MAX_VISITS:,} positions in all."
         )
-    positions = np.tile(_positions((rows, columns), p), (p.visits, 1))
-    return Scan(positions, (rows, columns), p.dwell_time_us, p.flyback_time_us, p.settling_time_us)
+    positions = _positions((rows, columns), p)
+    if regions is not None:
+        positions = apply_regions(positions, (rows, columns), regions, p.densify, p.seed)
+    return Scan(np.tile(positions, (p.visits, 1)), (rows, columns), p.dwell_time_us, p.flyback_time_us, p.settling_time_us)
 
 
 def _positions(shape: Shape, p: ScanParams) -> Positions:

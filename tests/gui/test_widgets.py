@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 import napari_stem_inpaint
 from napari_stem_inpaint.frames import Frame
 from napari_stem_inpaint.gui import sample_data
+from napari_stem_inpaint.gui.combos import LayerCombo, is_grey_image
 from napari_stem_inpaint.gui.layers import Layers, notes_of
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.gui.scan import ScanWidget
@@ -163,3 +164,15 @@ print('torch' in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_layers_of_one_file_are_told_apart_by_the_end_of_their_names(qtbot: Any, viewer: Any) -> None:
+    combo = LayerCombo(viewer, is_grey_image, "none")
+    qtbot.addWidget(combo)
+    long = "Average Through Stack Rigid Aligned BTO 2 JEOL"
+    for end in ("", " measured", " reconstructed"):
+        viewer.add_image(np.zeros((8, 8)), name=long + end)
+    texts = [combo.itemText(k) for k in range(combo.count())]
+    assert texts == ["none", "Average Throug…gned BTO 2 JEOL", "Average Throug…2 JEOL measured", "Average Throug…L reconstructed"]
+    combo.choose(viewer.layers[1])
+    assert combo.toolTip() == f"{long} measured"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 FROM_FILE = "\0file"
+MOST_CHARACTERS = 30  # of a layer's name in a combo
 FILES = f"Checkpoint (*{' *'.join((SUFFIX, *FOREIGN_SUFFIXES))})"
 
 
@@ -103,15 +104,22 @@ class LayerCombo(QComboBox):
         self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
         self.blockSignals(True)
         self.clear()
-        self.addItems([self._empty, *(layer.name for layer in self._layers)])
+        self.addItems([self._empty, *(shortened(layer.name) for layer in self._layers)])
         new = [layer for layer in self._layers if layer not in known and self._wants(layer)]
         self.choose(new[-1] if new else before if before in self._layers else None)
         self.blockSignals(False)
         self._on_index_changed()
 
     def _on_index_changed(self, index: int = 0) -> None:
-        self.setToolTip(self.currentText())
+        layer = self.layer()
+        self.setToolTip(self._empty if layer is None else layer.name)
         self.chosen.emit()
+
+
+def shortened(name: str) -> str:
+    """Return ``name`` without its middle where it is long: what tells layers of one file apart stands at the end."""
+    half = MOST_CHARACTERS // 2
+    return name if len(name) <= MOST_CHARACTERS else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def follow(owner: QObject, slot: Callable[..., None], *emitters: Any) -> None:
