@@ -40,7 +40,7 @@ def test_simulate_scan_and_the_partners_are_found(qtbot: Any, window: Any) -> No
     with qtbot.waitSignal(scan.runner.returned, timeout=20000):
         qtbot.mouseClick(scan.run_button, LEFT)
     said = scan.status.text()
-    assert said.startswith("768 of 3,072 positions measured: ratio 0.2500, largest gap ")
+    assert said.startswith("768 of 3,072 positions: ratio 0.2500, largest gap ")
     assert " px, 0.00768 s, 46,811 e⁻/Å² at each. Scan coils that respond in " in said
     assert said.endswith(" Next: Reconstruct.")
     assert [layer.name for layer in viewer.layers] == ["SrTiO3", "SrTiO3 columns", "SrTiO3 mask", "SrTiO3 measured"]

@@ -23,19 +23,22 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 FROM_FILE = "\0file"
+VIEWS = ("swipe", "preview", "regions")  # roles of layers that are no data
 MOST_CHARACTERS = 30  # of a layer's name in a combo
 FILES = f"Checkpoint (*{' *'.join((SUFFIX, *FOREIGN_SUFFIXES))})"
 
 
 def is_grey_image(layer: Layer) -> bool:
     """Whether ``layer`` holds one number per pixel, in one resolution, and at least two axes, and is not a mere view of another."""
-    if notes_of(layer).get("role") == "swipe":
+    if notes_of(layer).get("role") in VIEWS:
         return False
     return isinstance(layer, Image) and not layer.rgb and not layer.multiscale and layer.ndim >= 2
 
 
 def is_mask(layer: Layer) -> bool:
     """Whether ``layer`` could say which positions were measured."""
+    if notes_of(layer).get("role") in VIEWS:
+        return False
     return is_grey_image(layer) or (isinstance(layer, Labels) and not layer.multiscale and layer.ndim >= 2)
 
 

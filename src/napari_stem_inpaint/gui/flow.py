@@ -57,7 +57,7 @@ class FlowWidget(QWidget):
         self.tabs.setUsesScrollButtons(False)
         makers: tuple[Callable[[], QWidget], ...] = (
             lambda: FramePage(napari_viewer, self.go_on),
-            lambda: ScanWidget(napari_viewer),
+            self._scan,
             lambda: ReconstructWidget(napari_viewer),
             self._judge,
         )
@@ -92,6 +92,11 @@ class FlowWidget(QWidget):
         page = self.page(2)
         assert isinstance(page, ReconstructWidget)
         return page
+
+    def _scan(self) -> ScanWidget:
+        scan = ScanWidget(self._viewer)
+        scan.scanned.connect(lambda: self.tabs.setCurrentIndex(2))
+        return scan
 
     def _judge(self) -> JudgeWidget:
         judge = JudgeWidget(self._viewer)

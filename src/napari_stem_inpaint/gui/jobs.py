@@ -25,7 +25,6 @@ from .layers import contrast, grey
 from .relevance import any_effect
 
 if TYPE_CHECKING:
-    from ..scan_report import ScanStatistics
     from ..training import TrainingStep
 
 Tick = Callable[[], None]
@@ -144,30 +143,6 @@ def _spectrum(image: npt.NDArray[np.float32]) -> Grey:
     low, high = np.percentile(peaks, (50, 99.9))
     floor = max(low, high * 1e-6) or 1.0
     return grey(np.log10(np.maximum(peaks, floor)), (math.log10(floor), math.log10(max(high, 10 * floor))))
-
-
-@dataclass(frozen=True, eq=False)
-class Scanned:
-    """A measurement, and what its scan costs and leaves out."""
-
-    measurement: Measurement
-    statistics: ScanStatistics
-
-
-def acquisition(frame: Frame, scan: ScanParams, acquire_params: AcquisitionParams, tick: Tick) -> Generator[str, None, Scanned]:
-    """Return what is measured of ``frame``."""
-    from ..scan_report import scan_statistics
-    from ..scans import make_scan
-    from ..simulation.acquisition import acquire
-
-    yield "Scanning…"
-    positions = make_scan(frame.shape, scan)
-    tick()
-    measurement = acquire(frame, positions, acquire_params)
-    tick()
-    current, response = acquire_params.beam_current_pa, acquire_params.response_time_us
-    figures = scan_statistics(positions, pixel_size_nm=frame.pixel_size_nm, beam_current_pa=current, response_time_us=response)
-    return Scanned(measurement, figures)
 
 
 def reconstruction(

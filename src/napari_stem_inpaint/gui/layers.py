@@ -24,7 +24,9 @@ PLACE = ("scale", "units", "translate", "axis_labels")
 COLUMN_NM = 0.05  # how large a column is drawn
 MOST_COLUMNS_SHOWN = 3000  # beyond it their layer is hidden at first
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")  # Okabe and Ito: told apart by everyone
+REGIONS = {"always": "#009e73", "never": "#d55e00", "denser": "#e69f00"}  # kinds of regions of a scan, and their colours
 ORANGE = "#ff9f40"  # what is drawn over images
+PREVIEW = "#56b4e9"
 SYMBOLS = {"": "disc", "vacancy": "ring", "dopant": "diamond", "isolated atom": "star"}
 OTHER_SYMBOL = "square"  # boundaries and dislocations
 
@@ -166,6 +168,7 @@ class Layers:
         self._result: Layer | None = None
         self._kept: Layer | None = None
         self._swipe: Layer | None = None
+        self._preview: Layer | None = None
         self._keywords: dict[str, Any] = {}
 
     def add_frame(self, frame: Frame) -> Layer:
@@ -234,9 +237,48 @@ class Layers:
 
     def end_swipe(self) -> None:
         """Remove the layer of the swipe, if there is one."""
-        swipe, self._swipe = self._swipe, None
-        if swipe is not None and swipe in self._viewer.layers:
-            self._viewer.layers.remove(swipe)
+        self._remove(self._swipe)
+        self._swipe = None
+
+    def add_regions(self, kind: str, shape: tuple[int, ...], place: Place) -> Layer:
+        """Add a layer to draw regions of a scan in: of one ``kind`` as shapes, or with "" of all kinds with a brush."""
+        notes = {KEY: {"role": "regions", "kind": kind}}
+        if kind:
+            colours = {"edge_color": REGIONS[kind], "face_color": f"{REGIONS[kind]}60", "edge_width": max(1.0, shape[-1] / 250)}
+            return self._viewer.add_shapes(name=f"{kind} measured", ndim=2, metadata=notes, **colours, **place.keywords())
+        by_number: dict[int | None, str] = {None: "transparent", **{k: REGIONS[name] for k, name in enumerate(REGIONS, 1)}}
+        keywords = {"name": "regions", "opacity": 0.4, "metadata": notes, "colormap": by_number, **place.keywords()}
+        layer = self._add((np.zeros(shape, np.uint8), keywords, "labels"))
+        layer.brush_size = max(4, min(shape) // 16)
+        return layer
+
+    def add_painted(self, mask: npt.NDArray[np.bool_], name: str, place: Place) -> Layer:
+        """Add a mask to be painted on, ready for it."""
+        keywords = {"name": name, "opacity": 0.4, "metadata": {KEY: {"role": "painted"}}, **place.keywords()}
+        layer = self._add((mask.astype(np.uint8), keywords, "labels"))
+        layer.brush_size, layer.mode = 1, "paint"
+        return layer
+
+    def show_preview(self, mask: npt.NDArray[np.bool_], over: Layer) -> None:
+        """Show on the frame ``over`` which positions a scan would measure."""
+        data, keywords = mask.astype(np.uint8), {"name": "scan preview", "opacity": 0.5, "metadata": {KEY: {"role": "preview"}}}
+        if self._preview is None or self._preview not in self._viewer.layers:
+            selected = self._viewer.layers.selection.active
+            colours = {None: "transparent", 1: PREVIEW}
+            self._preview = self._add((data, {**keywords, "colormap": colours, **Place.of_layer(over).keywords()}, "labels"))
+            self._preview.editable = False
+            self._viewer.layers.selection.active = selected
+        self._preview.data = data
+
+    def end_preview(self) -> None:
+        """Remove what a scan would measure, where it is shown."""
+        self._remove(self._preview)
+        self._preview = None
+
+    def add_path(self, positions: npt.NDArray[np.intp], name: str, over: Layer) -> Layer:
+        """Add the way from position to position as a line."""
+        keywords = {"edge_color": ORANGE, "edge_width": 0.15, "metadata": {KEY: {"role": "path"}}, **Place.of_layer(over).keywords()}
+        return self._viewer.add_shapes([positions.astype(float)], shape_type="path", name=name, **keywords)
 
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
         """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""
@@ -280,6 +322,10 @@ class Layers:
             return False
         self._result.name = f"{self._result.name} (unfinished)"
         return True
+
+    def _remove(self, layer: Layer | None) -> None:
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
 
     def _add(self, data: LayerData) -> Layer:
         array, keywords, kind = data

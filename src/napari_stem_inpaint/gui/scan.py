@@ -1,23 +1,33 @@
-"""The widget "Scan": measure a part of a frame's positions."""
+"""The widget "Scan": choose or draw which positions of a frame are measured, see them, measure them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFormLayout, QWidget
+import numpy as np
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from ..errors import InputError
 from ..frames import Frame
 from ..params import AcquisitionParams, ScanParams
-from . import jobs
-from .combos import LayerCombo, array_of, follow, is_grey_image, plane_name, plane_shown
+from . import scan_jobs
+from .combos import LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
+from .draw_regions import DrawRegions
 from .forms import ParamsForm, add_row
 from .layers import KEY, Layers, Place, notes_of, pixel_size_nm
+from .newest import Newest
 from .panel import Panel
+from .remembered import remember
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
+
+    from ..scan_report import ScanStatistics
+
+SCANS = "Positions in order (*.csv);;Mask (*.tif *.png *.npy)"
 
 
 def could_be_frame(layer: Layer) -> bool:
@@ -28,40 +38,150 @@ def could_be_frame(layer: Layer) -> bool:
 class ScanWidget(Panel):
     """Chooses positions of a frame and measures them."""
 
+    width_px = 380
+    scanned = Signal()  # the measured image is there
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__("Scan", "Add the mask and the measured image as layers.")
         self._viewer = napari_viewer
         self.layers = Layers(napari_viewer)
         self.frame = LayerCombo(napari_viewer, is_grey_image, "choose a frame", could_be_frame)
-        self.frame.setAccessibleName("Frame")
+        self.mask_layer = LayerCombo(napari_viewer, is_mask, "as the pattern below says")
         self.scan = ParamsForm(
             ScanParams, shown=("pattern", "ratio", "border", "hop", "positions", "seed"), files={"positions": "CSV file (*.csv)"}
         )
+        remember(self.scan, "Scan")
         self.acquisition = ParamsForm(AcquisitionParams, shown=("dose_e_per_px", "seed"))
-        chooser = QWidget()
-        form = QFormLayout(chooser)
-        form.setContentsMargins(0, 0, 0, 0)
-        add_row(form, "Frame", self.frame, "The image of which a part of the positions is measured.")
-        self.add_group("Layer", chooser)
-        self.add_group("Scan", self.scan)
-        self.add_group("Acquisition", self.acquisition)
+        remember(self.acquisition, "Scan")
+        self.drawing = DrawRegions(napari_viewer, self.layers)
+        self.figures = QLabel()
+        self.mask_button, self.path_button, self.save_button = QPushButton("Edit mask"), QPushButton("Show path"), QPushButton("Save…")
+        self.planner = Newest(self, scan_jobs.planned)
+        self._build()
+        self._moved = False  # whether something was changed by hand, so that the mask is shown on the frame
         self._source: tuple[Any, Place, tuple[int, ...]] | None = None
-        self.frame.chosen.connect(self._on_choice)
-        self.scan.changed.connect(self._on_choice)
-        self.run_button.clicked.connect(self._on_run)
+        for signal in (self.frame.chosen, self.mask_layer.chosen, self.scan.changed, self.acquisition.changed):
+            signal.connect(self._on_choice)
+        for signal in (self.scan.edited, self.drawing.changed):
+            signal.connect(self._on_moved)
+        for button, slot in (
+            (self.run_button, self._on_run),
+            (self.mask_button, self._on_mask),
+            (self.path_button, self._on_path),
+            (self.save_button, self._on_save),
+        ):
+            button.clicked.connect(slot)
+        self.planner.ready.connect(self._on_planned)
+        self.planner.failed.connect(self._on_not_planned)
         self.runner.returned.connect(self._on_returned)
         self.runner.ended.connect(self._on_choice)
         follow(self, self._on_choice, napari_viewer.dims.events.current_step)
         self._on_choice()
 
+    def _build(self) -> None:
+        chooser = QWidget()
+        form = QFormLayout(chooser)
+        form.setContentsMargins(0, 0, 0, 0)
+        for label, combo, tip in (
+            ("Frame", self.frame, "The image of which a part of the positions is measured."),
+            (
+                "Mask",
+                self.mask_layer,
+                "A layer that is not zero where it is to be measured, in place of a pattern.",
+            ),
+        ):
+            add_row(form, label, combo, tip)
+            combo.setAccessibleName(label)
+        self.add_group("Layers", chooser)
+        self.add_group("Scan", self.scan)
+        self.add_group("Draw on the frame", self.drawing)
+        actions = QWidget()
+        row = QHBoxLayout(actions)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for button, tip in (
+            (self.mask_button, "Turn the pattern into a mask layer, to paint and erase single positions with napari's own tools."),
+            (self.path_button, f"Show in which order the first {scan_jobs.MOST_OF_PATH:,} positions are visited."),
+            (self.save_button, "Save the positions in order as CSV for a scan generator, or the mask as an image."),
+        ):
+            button.setToolTip(tip)
+            row.addWidget(button)
+        self.figures.setWordWrap(True)
+        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.add_group("Positions", self.figures, actions)
+        self.add_group("Acquisition", self.acquisition)
+
+    # --- what would be measured
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what changed meanwhile."""
+        super().showEvent(event)
+        self._on_choice()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Leave nothing on the frame that only this widget explains."""
+        super().hideEvent(event)
+        self._end_preview()
+
+    def _on_moved(self) -> None:
+        self._moved = True
+        self._on_choice()
+
+    def _end_preview(self) -> None:
+        self._moved = False
+        self.planner.drop()
+        self.layers.end_preview()
+
     def _on_choice(self, event: object = None) -> None:
-        layer = self.frame.layer()
-        self.run_button.setEnabled(layer is not None and not self.runner.running)
+        layer, painted = self.frame.layer(), self.mask_layer.layer() is not None
+        ready = layer is not None and not self.runner.running
+        self.drawing.set_frame(None if painted else layer)
+        self.scan.setEnabled(not painted)
+        for button in (self.run_button, self.path_button, self.save_button):
+            button.setEnabled(ready)
+        self.mask_button.setEnabled(ready and not painted)
         if layer is None:
+            self.figures.clear()
+            self._end_preview()
             self.advise("Choose a frame: simulate one, or open an image.")
-        else:
-            plane = plane_shown(self._viewer, layer)
-            self.advise(f"The plane shown will be scanned: {plane_name(layer, plane)}." if plane else "")
+            return
+        plane = plane_shown(self._viewer, layer)
+        self.advise(f"The plane shown will be scanned: {plane_name(layer, plane)}." if plane else "")
+        if self.isVisible() and not self.runner.running:
+            self._ask()
+
+    def _ask(self) -> None:
+        try:
+            self.planner.request(self._plan())
+        except InputError as error:
+            self._on_not_planned(str(error))
+
+    def _plan(self) -> scan_jobs.Plan:
+        layer, painted = self.frame.layer(), self.mask_layer.layer()
+        if layer is None:
+            raise InputError("Choose a frame first.")
+        shape = (int(layer.data.shape[-2]), int(layer.data.shape[-1]))
+        mask = None
+        if painted is not None:
+            mask = np.array(array_of(painted, plane_shown(self._viewer, painted))) != 0
+            if mask.shape != shape:
+                raise InputError(f"The mask must have the frame's shape {shape}, but its shape is {mask.shape}; choose another.")
+        regions = None if painted is not None else self.drawing.regions()
+        pixel = pixel_size_nm(layer.scale, layer.units)
+        return scan_jobs.Plan(shape, self.scan.values(), regions, mask, pixel, self.acquisition.values())
+
+    def _on_planned(self, made: scan_jobs.Planned) -> None:
+        self.figures.setText(_in_words(made.mask.size, made.statistics))
+        layer = self.frame.layer()
+        if self._moved and layer is not None and self.isVisible() and made.mask.shape == tuple(layer.data.shape[-2:]):
+            self.layers.show_preview(made.mask, layer)
+
+    def _on_not_planned(self, sentence: str) -> None:
+        self.planner.drop()
+        self.layers.end_preview()
+        self.figures.setText(sentence)
+
+    # --- what is done with it
 
     def _on_run(self) -> None:
         layer = self.frame.layer()
@@ -71,19 +191,71 @@ class ScanWidget(Panel):
             plane = plane_shown(self._viewer, layer)
             made_by = {} if plane else {key: value for key, value in layer.metadata.items() if key != KEY}
             frame = Frame(array_of(layer, plane), pixel_size_nm(layer.scale, layer.units), plane_name(layer, plane), made_by)
-            scan, acquisition = self.scan.values(), self.acquisition.values()
+            plan = self._plan()
         except InputError as error:
             self.say(error)
             return
         self._source = layer, Place.of_layer(layer), plane
-        self.run(lambda tick: jobs.acquisition(frame, scan, acquisition, tick))
+        self._end_preview()
+        self.run(lambda tick: scan_jobs.acquisition(frame, plan, tick))
 
-    def _on_returned(self, result: jobs.Scanned) -> None:
+    def _on_path(self) -> None:
+        self._with_plan(lambda plan: self.run(lambda tick: scan_jobs.path_of(plan, tick)))
+
+    def _on_save(self) -> None:
+        layer = self.frame.layer()
+        path, _ = QFileDialog.getSaveFileName(self, "Save the scan as", f"{layer.name if layer else 'scan'} positions.csv", SCANS)
+        if path:
+            self._with_plan(lambda plan: self.run(lambda tick: scan_jobs.save_scan(path, plan, tick)))
+
+    def _on_mask(self) -> None:
+        layer = self.frame.layer()
+        if layer is None:
+            return
+        try:
+            mask = scan_jobs.planned(self._plan()).mask
+        except InputError as error:
+            self.say(error)
+            return
+        self._end_preview()
+        made = self.layers.add_painted(mask, f"{layer.name} scan", Place.of_layer(layer))
+        follow(self, self._on_choice, made.events.labels_update, made.events.set_data)
+        self.mask_layer.choose(made)
+        self.say("Paint and erase positions on the mask; Scan measures exactly what it shows. Ctrl+Z takes a stroke back.")
+
+    def _with_plan(self, action: Any) -> None:
+        try:
+            action(self._plan())
+        except InputError as error:
+            self.say(error)
+
+    def _on_returned(self, result: Any) -> None:
+        if isinstance(result, str):
+            self.say(f"Saved {result}.")
+        elif isinstance(result, scan_jobs.Scanned):
+            self._show_measured(result)
+        else:
+            self._show_path(*result)
+
+    def _show_path(self, positions: np.ndarray[Any, Any], count: int) -> None:
+        layer = self.frame.layer()
+        if layer is None or len(positions) < 2:
+            self.say("There is no path of a single position.")
+            return
+        part = "all" if len(positions) == count else f"the first {len(positions):,} of {count:,}"
+        self.layers.add_path(positions, f"{layer.name} path", layer)
+        self.say(f"Added the path of the probe through {part} positions; zoom in to see it.")
+
+    def _show_measured(self, result: scan_jobs.Scanned) -> None:
         assert self._source is not None
         self.layers.add_measurement(result.measurement, *self._source)
-        made = result.statistics
-        dose = "" if made.dose_at_positions is None else f", {made.dose_at_positions:,.0f} e⁻/Å² at each"
-        self.say(
-            f"{made.distinct:,} of {result.measurement.mask.size:,} positions measured: ratio {made.ratio:.4f}, "
-            f"largest gap {made.largest_gap_px:.1f} px, {made.time_s:.3g} s{dose}. {made.verdict} Next: Reconstruct."
-        )
+        self.say(f"{_in_words(result.measurement.mask.size, result.statistics)} {result.statistics.verdict} Next: Reconstruct.")
+        self.scanned.emit()
+
+
+def _in_words(size: int, made: ScanStatistics) -> str:
+    dose = "" if made.dose_at_positions is None else f", {made.dose_at_positions:,.0f} e⁻/Å² at each"
+    return (
+        f"{made.distinct:,} of {size:,} positions: ratio {made.ratio:.4f}, largest gap {made.largest_gap_px:.1f} px, "
+        f"{made.time_s:.3g} s{dose}."
+    )
