@@ -86,3 +86,30 @@ def test_from_a_sample_to_the_report_in_six_clicks(opened: tuple[Any, Mouse], mo
     table = flow.page(3).table
     assert float(table.item(0, 1).text()) > 40
     assert np.isfinite(float(table.item(0, 4).text()))
+
+
+def test_from_a_microscope_file_with_a_drawn_mask_to_the_report(
+    opened: tuple[Any, Mouse], shared_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    flow, mouse = opened
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(shared_data / "files" / "test_STEM_image.dm3"), ""))
+    mouse.click(flow.page(0).open_button)
+    scan = flow.page(1)
+    mouse.click(scan.drawing.kinds["never"])
+    canvas = next(w for w in QApplication.allWidgets() if type(w).__name__ == "CanvasBackendDesktop" and w.isVisible())
+    middle = canvas.rect().center()
+    mouse.qtbot.mousePress(canvas, LEFT, pos=middle)
+    for step in range(1, 11):
+        mouse.qtbot.mouseMove(canvas, middle + QPoint(4 * step, 3 * step))
+    mouse.qtbot.mouseRelease(canvas, LEFT, pos=middle + QPoint(40, 30))
+    painted = next(layer for layer in flow._viewer.layers if layer.name == "regions")
+    drawn = np.asarray(painted.data) == 2
+    assert drawn.sum() > 20
+    with mouse.qtbot.waitSignal(scan.runner.returned, timeout=20000):
+        mouse.click(scan.run_button)
+    assert flow.tabs.currentIndex() == 2
+    measured = np.asarray(flow.reconstruct.mask_combo.layer().data) != 0
+    assert not measured[drawn].any()
+    assert measured[~drawn].mean() == pytest.approx(0.25, abs=0.02)
+    run_and_report(flow, mouse, monkeypatch, tmp_path / "page.pdf")
+    assert mouse.clicks <= 6
