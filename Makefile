@@ -8,7 +8,7 @@ STAMP := .venv/.installed-$(shell (pwd; cat pyproject.toml constraints.txt) | ck
 SCREEN := $(if $(filter Linux,$(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY)),xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
 HEADLESS := $(if $(SCREEN),--headless,)
 
-.PHONY: demo test core lint env clean pictures
+.PHONY: demo test core lint env clean docs docs-pictures
 
 demo: env  ## open napari on the sample measurement and reconstruct it; without a display, leave pictures in demo/
 	$(SCREEN) $(BIN)/stem-inpaint demo $(HEADLESS) --out demo
@@ -38,10 +38,16 @@ $(STAMP):
 	@rm -f .venv/.installed-* && touch $@
 
 clean:  ## remove what was built
-	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-pictures: env  ## make the pictures of windows again, from the real program
+docs: env  ## build the site from docs/ into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group docs
+	$(BIN)/python scripts/cli_page.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docs-pictures: env  ## make the pictures of windows and the animation again, from the real program
 	$(SCREEN) $(BIN)/stem-inpaint demo --headless --out docs/images
-	rm -f docs/images/*.tif
+	rm -f docs/images/*.tif docs/images/window.png
+	$(SCREEN) $(BIN)/python scripts/flow_pictures.py
 	$(SCREEN) $(BIN)/python scripts/simulate_picture.py
 	$(SCREEN) $(BIN)/python scripts/train_picture.py

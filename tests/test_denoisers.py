@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 import napari_stem_inpaint as nsi
-from napari_stem_inpaint.denoisers import checkpoint as checkpoint_module
 from napari_stem_inpaint.denoisers.cards import Card, read_card
 from napari_stem_inpaint.denoisers.checkpoint import OVERLAP_PX, load_checkpoint, save_checkpoint
 from napari_stem_inpaint.denoisers.networks import ARCHITECTURES, NETWORKS, DRUNet, NAFUNet, build_network
@@ -89,14 +88,14 @@ def test_a_checkpoint_rebuilds_its_network(checkpoint):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stem-tiny", "stem-base", "stem-naf"])
-def test_seams_are_invisible(name, monkeypatch):
+def test_seams_are_invisible(name):
     """In parts and as a whole agree to 50 dB, wherever the parts meet, and no part costs memory for the whole."""
     frame = nsi.simulate(nsi.SimulationParams(shape=(200, 328), pixel_size_nm=0.02, vacancies=0.05)).image
     clean = torch.as_tensor(frame / frame.max())[None, None]
     noisy = clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     denoiser = load_denoiser(name, "cpu")
     whole = denoiser(noisy, 0.1)
-    monkeypatch.setattr(checkpoint_module, "TILE_PX", 128)
+    denoiser.tile_px = 128
     sides: set[int] = set()
     denoiser.network.register_forward_pre_hook(lambda _, given: sides.update(given[0].shape[-2:]))
     parts = denoiser(noisy, 0.1)

@@ -15,6 +15,7 @@ import napari_stem_inpaint as nsi
 from napari_stem_inpaint import reconstruction
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 from napari_stem_inpaint.params import SolverName
+from napari_stem_inpaint.solvers.problem import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +170,7 @@ def test_beyond_the_noise_counts(noise, seed):
     rng = np.random.default_rng(seed)
     truth, one, other = (torch.as_tensor(a) for a in (np.zeros((64, 64)), *(0.5 * noise * rng.standard_normal((2, 64, 64)))))
     where = torch.ones_like(truth)
-    problem = reconstruction._Problem(torch.as_tensor(noise * rng.standard_normal((64, 64))), where, 0.0, 1.0)
+    problem = Problem(torch.as_tensor(noise * rng.standard_normal((64, 64))), where, 0.0, 1.0)
     assert problem.beats(truth, one, where, noise, 0.1)
     assert not problem.beats(one, truth, where, noise, 0.1)
     assert not problem.beats(other, one, where, noise, 0.5)

@@ -121,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     out: dict[str, Any] = {"type": Path, "required": True, "metavar": "FILE"}
+    mask: dict[str, Any] = {
+        "type": Path,
+        "metavar": "FILE|nan|zero",
+        "help": "mask or positions, or what unmeasured pixels hold; needed unless `acquire` wrote the measurement",
+    }
     index: dict[str, Any] = {"type": int, "metavar": "N", "help": "which image of a file that holds several, from 0"}
 
     preset: dict[str, Any] = {"choices": [_slug(name) for name in PRESETS], "metavar": "NAME"}
@@ -152,13 +157,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", **out, help="measurement to write (.tif)")
 
     sub = command("reconstruct", _reconstruct, "compute the positions that were not measured", ReconstructionParams)
-    sub.add_argument("measurement", type=Path, help="file with the measured values")
+    sub.add_argument("measurement", type=Path, nargs="+", help="file with the measured values; or several, or a folder of them")
     qualities = [_slug(name) for name in QUALITIES]
     sub.add_argument("--quality", choices=qualities, metavar="NAME", help=f"how long it may take: {', '.join(qualities)} [balanced]")
     sub.add_argument("--index", **index)
-    sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions; needed unless `acquire` wrote the measurement")
+    sub.add_argument("--mask", **mask)
     sub.add_argument("--reference", type=Path, metavar="FILE", help="true frame, to score against")
-    sub.add_argument("--out", **out, help="reconstruction to write (.tif)")
+    sub.add_argument("--out", **out, help="reconstruction to write (.tif); a folder for the images of several files or of a stack")
 
     sub = command("evaluate", _evaluate, "score an image against its reference")
     sub.add_argument("image", type=Path, help="image file")
@@ -168,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("report", _report, "write one page on a reconstruction: images, spectra, scores, recipe", JudgeParams)
     sub.add_argument("result", type=Path, help="file that `reconstruct` wrote")
     sub.add_argument("--measurement", type=Path, required=True, metavar="FILE", help="what it was made from")
-    sub.add_argument("--mask", type=Path, metavar="FILE", help="mask or positions; needed unless `acquire` wrote the measurement")
+    sub.add_argument("--mask", **mask)
     sub.add_argument("--reference", type=Path, metavar="FILE", help="true frame, to score against")
     sub.add_argument("--out", **out, help="page to write (.pdf, .png)")
 
@@ -267,13 +272,21 @@ def _acquire(options: argparse.Namespace) -> None:
 
 
 def _reconstruct(options: argparse.Namespace) -> None:
+    params = collect(options, ReconstructionParams, {_slug(name): quality for name, quality in QUALITIES.items()}.get(options.quality))
+    (first, *others) = options.measurement
+    if others or first.is_dir() or not options.out.suffix:
+        _reconstruct_each(options, params)
+    else:
+        _reconstruct_one(options, params, first)
+
+
+def _reconstruct_one(options: argparse.Namespace, params: ReconstructionParams, file: Path) -> None:
     from tqdm import tqdm
 
     from .io import read_measurement, write_reconstruction
 
-    params = collect(options, ReconstructionParams, {_slug(name): quality for name, quality in QUALITIES.items()}.get(options.quality))
     _check_out(options.out, ".tif", ".tiff")
-    measurement = read_measurement(options.measurement, options.mask, index=options.index)
+    measurement = read_measurement(file, options.mask, index=options.index)
     reference = None if options.reference is None else _one_frame(options.reference)
 
     from .reconstruction import finish, iterate
@@ -290,6 +303,33 @@ def _reconstruct(options: argparse.Namespace) -> None:
     write_reconstruction(options.out, result)
     print(last.stage)
     _print_scores(result.scores)
+
+
+def _reconstruct_each(options: argparse.Namespace, params: ReconstructionParams) -> None:
+    from tqdm import tqdm
+
+    from .batch import Done, items_of, reconstruct_each
+
+    for name in ("index", "reference"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for a single image, but several were asked for; leave it out.")
+    if options.out.suffix:
+        raise InputError(f"The results of several images go into a folder, but --out is {options.out.name!r}; give one without an ending.")
+    items = items_of(options.measurement, options.mask)
+    failed = 0
+    with tqdm(total=len(items), disable=None, bar_format="{l_bar}{bar}| {n:.1f}/{total} {postfix}") as bar:
+        done = 0
+        for step in _stoppable(reconstruct_each(items, params, options.out)):
+            if isinstance(step, Done):
+                done, failed = done + 1, failed + bool(step.failure)
+                outcome = step.failure or ("there already" if step.result is None else step.result.recipe["outcome"])
+                bar.write(f"{step.name}: {outcome}", file=sys.stderr if step.failure else sys.stdout)
+                bar.update(done - bar.n)
+            else:
+                bar.set_postfix_str(f"{items[done].name}: {step.stage}", refresh=False)
+                bar.update(done + step.index / step.total - bar.n)
+    if failed:
+        raise SolverError(f"{failed} of {len(items)} images failed, see above; the same command again does only those.")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

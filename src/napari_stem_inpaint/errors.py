@@ -19,6 +19,12 @@ class SolverError(StemInpaintError):
     """A reconstruction or training that failed while running."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python's or PyTorch's memory ran out; the latter says so in several ways."""
+    words = ("out of memory", "DefaultCPUAllocator", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in words))
+
+
 def sentence(error: BaseException) -> str:
     """Return ``error`` as one line of text without a traceback, for a status bar or a terminal."""
     if isinstance(error, ValidationError):
@@ -28,7 +34,7 @@ def sentence(error: BaseException) -> str:
         )
     if isinstance(error, StemInpaintError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "Not enough memory: use a smaller frame, or close other programs and try again."
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,16 +1,65 @@
-"""A result's recipe as parameters, as Python and as a command line: what it takes to make the result again."""
+"""A result's recipe: what it takes to make the result again; as parameters, as Python and as a command line."""
 
 from __future__ import annotations
 
+import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
+from . import __version__
+from .denoisers.registry import CLASSICAL_NAMES, find_file
 from .errors import InputError
-from .params import ReconstructionParams
+from .frames import Iterate, Measurement
+from .params import ONE_PASS, PLUG_AND_PLAY, ReconstructionParams
+
+
+def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate, denoiser: Callable[..., Any] | None) -> dict[str, Any]:
+    """Return, ready for JSON, what it takes to make the result again, and how it went; a ``denoiser`` given by itself is named only."""
+    made: dict[str, Any] = {
+        "program": "napari-stem-inpaint",
+        "version": __version__,
+        **inputs(measurement, params),
+        "noise": measurement.noise,
+        "outcome": last.stage,
+        "remarks": list(last.remarks),
+        "withheld_rms": last.residual,
+    }
+    if uses_inpainter(params):
+        made["inpainter_sha256"] = _file_sha256(params.inpainter)
+    if params.solver in PLUG_AND_PLAY and denoiser is None:
+        if params.checkpoint in CLASSICAL_NAMES:
+            from .denoisers.classical import classical_card
+
+            made["denoiser"] = f"{params.checkpoint} by {classical_card(params.checkpoint).version}"
+        else:
+            made["checkpoint_sha256"] = _file_sha256(params.checkpoint)
+    elif params.solver in PLUG_AND_PLAY:
+        made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
+    return made
+
+
+def inputs(measurement: Measurement, params: ReconstructionParams) -> dict[str, Any]:
+    """Return the part of a recipe that is known before anything is computed."""
+    return {
+        "reconstruction": params.model_dump(mode="json"),
+        "mask_sha256": hashlib.sha256(np.packbits(measurement.mask).tobytes()).hexdigest(),
+        "values_sha256": hashlib.sha256(measurement.values.tobytes()).hexdigest(),
+    }
+
+
+def uses_inpainter(params: ReconstructionParams) -> bool:
+    """Whether a one-pass network takes part."""
+    as_start = params.solver in PLUG_AND_PLAY and (params.start == "one-pass" or (params.start == "auto" and params.inpainter != ""))
+    return params.solver in ONE_PASS or as_start
+
+
+def _file_sha256(checkpoint: str) -> str:
+    return hashlib.sha256(find_file(checkpoint).read_bytes()).hexdigest()
 
 
 def params_of(recipe: Mapping[str, Any]) -> ReconstructionParams:

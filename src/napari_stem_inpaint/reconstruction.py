@@ -8,30 +8,29 @@ result, and the last iterate says so.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import __version__
-from .denoisers.classical import classical_card
-from .denoisers.registry import CLASSICAL_NAMES, Prior, find_file, load_denoiser
+from .denoisers.registry import Prior, load_denoiser
 from .devices import pick_device
-from .errors import InputError, SolverError, sentence
+from .errors import InputError, SolverError, is_out_of_memory, sentence
 from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
+from .memory import in_words, needed_bytes, total_bytes
 from .metrics import evaluate, sre_db
-from .params import ONE_PASS, PLUG_AND_PLAY, ReconstructionParams
+from .params import PLUG_AND_PLAY, ReconstructionParams
+from .recipes import recipe, uses_inpainter
 from .solvers.classical import INTERPOLATIONS
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.one_pass import informed, remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
+from .solvers.problem import scaled, with_margin, withhold
 from .solvers.sparse import LENGTHS, SPARSE
 from .solvers.spectral import Tick, fourier_sparse, gaussian_process, lowest
 
@@ -46,7 +45,6 @@ AVERAGED = 4  # last denoising steps in which the whole group is averaged, if as
 LAST_STEPS = 8  # repeated when the withheld measurements are back
 DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and denoising
 GENTLE = 0.25  # begins anew there, with this share of the strength
-MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
 SURE = 1.2  # standard errors by which a doubtful one must be better; a single position makes one
@@ -54,46 +52,6 @@ HIGHEST, LOWEST = 2.0, 0.2  # first and last denoising strength where there is n
 NOISY_WITHHELD = 0.1  # at least; noise hides what is better
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The measurement scaled to [0, 1] on the device: ``y`` and ``mask`` (Y, X) with a margin, mask 1 = measured."""
-
-    y: torch.Tensor
-    mask: torch.Tensor
-    low: float
-    span: float
-
-    def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float, sure: float = 0.0) -> bool:
-        """Whether ``new`` predicts the positions ``where`` better than ``old``.
-
-        By a ``share`` of the error beyond the ``noise``, and by ``sure`` standard errors of the comparison: a single position, far off in
-        a gap at the border, does not decide.
-        """
-        there = where > 0
-        before, after = ((image - self.y)[there].square() for image in (old, new))
-        gains = before - after
-        uncertain = float(gains.std()) / math.sqrt(max(gains.numel(), 1)) if gains.numel() > 1 else 0.0
-        return float(gains.mean()) > share * max(0.0, float(before.mean()) - noise**2) + sure * uncertain
-
-    def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
-        """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
-        change = (new - old) * where
-        return min(1.0, max(0.0, float((change * (self.y - old)).sum() / change.square().sum().clamp(min=1e-30))))
-
-    def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
-        """RMS difference to the measurement at the positions ``where``."""
-        return float((((image - self.y) * where).square().sum() / where.sum()).sqrt())
-
-    def unscale(self, image: torch.Tensor) -> FloatImage:
-        """Return a CPU float32 image in the input's units, with memory of its own."""
-        return (self.frame(image).cpu().double().numpy() * self.span + self.low).astype(np.float32)
-
-    @staticmethod
-    def frame(image: torch.Tensor) -> torch.Tensor:
-        """Cut off the margin."""
-        return image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
 
 @dataclass(frozen=True)
@@ -167,14 +125,23 @@ def iterate(
     truth = None if reference is None else as_image(reference.image if isinstance(reference, Frame) else reference, "reference")
     if truth is not None and truth.shape != measurement.shape:
         raise InputError(f"The reference must have the measurement's shape {measurement.shape}, but its shape is {truth.shape}.")
-    try:
-        yield from _Run(measurement, p, truth, denoiser, tick or _no_tick).iterates()
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise SolverError(
-            f"Not enough memory for a frame of {measurement.shape} on this device; choose the CPU or a smaller frame."
-        ) from error
-    except RuntimeError as error:  # Qt workers swallow RuntimeErrors
-        raise SolverError(f"The computation failed: {sentence(error)}") from error
+    check_memory(measurement.shape, p)
+    device = pick_device(p.device)
+    remarks: tuple[str, ...] = ()
+    while True:
+        try:
+            yield from _Run(measurement, p, truth, denoiser, tick or _no_tick, device, remarks).iterates()
+            return
+        except (MemoryError, RuntimeError) as error:  # Qt workers swallow RuntimeErrors
+            if not is_out_of_memory(error):
+                raise SolverError(f"The computation failed: {sentence(error)}") from error
+            if device.type == "cpu":
+                words = f"Not enough memory for a frame of {measurement.shape}: close other programs, or crop the frame."
+                raise SolverError(words) from error
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        remarks = (f"The memory of {device} does not hold the frame, so the CPU computed.",)
+        device = torch.device("cpu")
 
 
 def reconstruct(
@@ -202,42 +169,24 @@ def finish(
     scores = dict(last.scores)
     if reference is not None:
         scores |= evaluate(last.image, reference=reference.image if isinstance(reference, Frame) else reference, mask=measurement.mask)
-    made = _recipe(measurement, params, last, denoiser)
+    made = recipe(measurement, params, last, denoiser)
     return Reconstruction(last.image, measurement.pixel_size_nm, f"{measurement.name} reconstructed", made, scores)
 
 
-def _recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate, denoiser: DenoiserLike | None) -> dict[str, Any]:
-    """Return, ready for JSON, what it takes to make the result again, and how it went."""
-    made: dict[str, Any] = {
-        "program": "napari-stem-inpaint",
-        "version": __version__,
-        "reconstruction": params.model_dump(mode="json"),
-        "mask_sha256": hashlib.sha256(np.packbits(measurement.mask).tobytes()).hexdigest(),
-        "values_sha256": hashlib.sha256(measurement.values.tobytes()).hexdigest(),
-        "noise": measurement.noise,
-        "outcome": last.stage,
-        "remarks": list(last.remarks),
-        "withheld_rms": last.residual,
-    }
-    if _uses_inpainter(params):
-        made["inpainter_sha256"] = _file_sha256(params.inpainter)
-    if params.solver in PLUG_AND_PLAY and denoiser is None:
-        if params.checkpoint in CLASSICAL_NAMES:
-            made["denoiser"] = f"{params.checkpoint} by {classical_card(params.checkpoint).version}"
-        else:
-            made["checkpoint_sha256"] = _file_sha256(params.checkpoint)
-    elif params.solver in PLUG_AND_PLAY:
-        made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
-    return made
+def check_memory(shape: tuple[int, int], params: ReconstructionParams) -> None:
+    """Refuse a frame that this machine cannot hold.
 
-
-def _uses_inpainter(params: ReconstructionParams) -> bool:
-    as_start = params.solver in PLUG_AND_PLAY and (params.start == "one-pass" or (params.start == "auto" and params.inpainter != ""))
-    return params.solver in ONE_PASS or as_start
-
-
-def _file_sha256(checkpoint: str) -> str:
-    return hashlib.sha256(find_file(checkpoint).read_bytes()).hexdigest()
+    Raises
+    ------
+    InputError
+        If it would take more memory than there is.
+    """
+    needed, there = needed_bytes(math.prod(shape), params), total_bytes()
+    if needed > there:
+        raise InputError(
+            f"A frame of {shape[0]} × {shape[1]} takes about {in_words(needed)} of memory, but this machine has {in_words(there)}; "
+            "crop it, and reconstruct its parts."
+        )
 
 
 def _no_tick() -> None:
@@ -248,18 +197,24 @@ class _Run:
     """One reconstruction: what stays the same from its first iterate to its last."""
 
     def __init__(
-        self, measurement: Measurement, params: ReconstructionParams, truth: FloatImage | None, denoiser: DenoiserLike | None, tick: Tick
+        self,
+        measurement: Measurement,
+        params: ReconstructionParams,
+        truth: FloatImage | None,
+        denoiser: DenoiserLike | None,
+        tick: Tick,
+        device: torch.device,
+        remarks: tuple[str, ...],
     ) -> None:
         self.params, self.truth, self.tick, self.measurement = params, truth, tick, measurement
-        self.started = time.monotonic()
-        self.device = pick_device(params.device)
-        self.problem = _scale(measurement, self.device)
+        self.started, self.device, self._remarks = time.monotonic(), device, remarks
+        self.problem = scaled(measurement, device)
         self.denoiser = denoiser
         self.prior: Prior | None = None
         self.inpainter: Prior | None = None
         if params.solver in PLUG_AND_PLAY and denoiser is None:
             self.prior = self.denoiser = self._loaded(params.checkpoint, "denoise")
-        if _uses_inpainter(params):
+        if uses_inpainter(params):
             self.inpainter = self._loaded(params.inpainter, "inpaint")
         told = "estimate" if params.noise_std or measurement.noise != "none" else "none"
         self.noisy = (told if params.noise == "auto" else params.noise) == "estimate"
@@ -275,17 +230,22 @@ class _Run:
             self.total = 3
         if params.solver in (*PLUG_AND_PLAY, "fire"):
             self.total += (len(self.data_steps) + (not self.noisy)) * params.iterations + LAST_STEPS + REWEIGHTINGS + 1
-        self.remarks: tuple[str, ...] = ()
 
     def _loaded(self, name: str, task: str) -> Prior:
         network = load_denoiser(name, self.device, task)
         network.on_every_layer(self.tick)
         return network
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of how it went."""
+        tiled = next((words for network in (self.prior, self.inpainter) if network and (words := network.remark())), "")
+        return (*self._remarks, tiled) if tiled else self._remarks
+
     def iterates(self) -> Iterator[Iterate]:
         if self.params.solver in INTERPOLATIONS:
             image = INTERPOLATIONS[self.params.solver](self.problem.frame(self.problem.y).cpu().double().numpy(), self.measurement.mask)
-            yield self._iterate(_with_margin(torch.as_tensor(image)), self.total, 0.0, f"{self.params.solver} interpolation")
+            yield self._iterate(with_margin(torch.as_tensor(image)), self.total, 0.0, f"{self.params.solver} interpolation")
         else:
             steps = self._solve()
             while True:
@@ -302,11 +262,11 @@ class _Run:
                 f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic."
             )
         rng = np.random.default_rng(p.seed)
-        withheld = _withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
+        withheld = withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
         visible = problem.mask - withheld
         prior = self._prior(visible, withheld)
         if (network := self.prior or self.inpainter) is not None:
-            self.remarks = tuple(network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
+            self._remarks += tuple(network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
         if p.solver == "gp":
             yield self._iterate(
                 self._start(problem.mask, prior, _Start(0, 0.0)), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
@@ -510,31 +470,3 @@ class _Run:
         if prior.sigma:
             first, last = min(first, HIGHEST * prior.sigma), max(last, LOWEST * prior.sigma)
         return np.geomspace(max(first, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
-
-
-def _scale(measurement: Measurement, device: torch.device) -> _Problem:
-    known = measurement.values[measurement.mask].astype(np.float64)
-    low, high = np.percentile(known, (0.1, 99.9))
-    if not high > low:
-        low, high = known.min(), known.max()
-    if not high > low:
-        raise InputError(
-            f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask."
-        )
-    dtype = torch.float32 if device.type == "mps" else torch.float64
-    mask = _with_margin(torch.as_tensor(measurement.mask).to(device, dtype))
-    y = _with_margin(torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low)).to(device, dtype)) * mask
-    return _Problem(y, mask, float(low), float(high - low))
-
-
-def _with_margin(image: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.pad(image, (MARGIN_PX,) * 4)
-
-
-def _withhold(mask: torch.Tensor, fraction: float, rng: np.random.Generator) -> torch.Tensor:
-    """Return a mask (Y, X) of a random part of the measured positions."""
-    where = np.flatnonzero(mask.cpu().numpy())
-    chosen = rng.choice(where, max(1, round(fraction * where.size)), replace=False)
-    out = torch.zeros_like(mask).view(-1)
-    out[torch.as_tensor(chosen, device=mask.device)] = 1
-    return out.view(mask.shape)

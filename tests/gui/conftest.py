@@ -13,7 +13,8 @@ from napari.utils._proxies import PublicOnlyProxy
 
 from napari_stem_inpaint.frames import Frame, Iterate, Measurement, Reconstruction
 from napari_stem_inpaint.gui import jobs, remembered
-from napari_stem_inpaint.gui.layers import Layers, Place
+from napari_stem_inpaint.gui.layer_data import Place
+from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 
 SIDE = 64

@@ -15,7 +15,7 @@ from napari_stem_inpaint import cli, io
 from napari_stem_inpaint.frames import Frame, Measurement
 from napari_stem_inpaint.gui.judge import JudgeWidget
 from napari_stem_inpaint.gui.judge_show import LINE
-from napari_stem_inpaint.gui.layers import notes_of
+from napari_stem_inpaint.gui.layer_data import notes_of
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.params import ReconstructionParams
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from napari_stem_inpaint.frames import Frame, Measurement, Reconstruction
-from napari_stem_inpaint.gui.layers import KEY, Layers, Place, contrast, measurement_layers, notes_of, pixel_size_nm
+from napari_stem_inpaint.gui.layer_data import KEY, Place, contrast, measurement_layers, notes_of, pixel_size_nm
+from napari_stem_inpaint.gui.layers import Layers
 
 
 def by_role(viewer: Any) -> dict[str, Any]:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_stem_inpaint.denoisers.cards import Card
 from napari_stem_inpaint.denoisers.checkpoint import save_checkpoint
 from napari_stem_inpaint.denoisers.networks import DRUNet
 from napari_stem_inpaint.frames import Frame, Iterate, Measurement, Scan
 from napari_stem_inpaint.gui import jobs, look_back, worker
-from napari_stem_inpaint.gui.layers import Layers, Place, notes_of
+from napari_stem_inpaint.gui.layer_data import Place, notes_of
+from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.io import write_scan
 
@@ -214,7 +215,7 @@ def test_a_failure_is_one_sentence_and_run_stays_usable(qtbot: Any, widget: Reco
     assert text
     assert "\n" not in text
     assert "Traceback" not in text
-    assert widget.status.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
+    assert widget.status.findChild(QLabel).textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
     assert widget.progress.format().startswith("failed at step")
     fake.fault = None
     with qtbot.waitSignal(widget.runner.returned, timeout=5000):
@@ -269,15 +270,26 @@ def test_closing_the_viewer_ends_the_work(qtbot: Any, docked: ReconstructWidget,
     qtbot.waitUntil(lambda: fake.closed == 1, timeout=5000)
 
 
+def test_the_first_image_shown_is_no_pause(qtbot: Any, docked: ReconstructWidget, fake: Any) -> None:
+    fake.endless = True
+    with qtbot.waitSignal(docked.runner.stepped, timeout=5000):
+        click(qtbot, docked.run_button)
+    assert docked.pause_button.text() == "Pause"
+    click(qtbot, docked.pause_button)
+    assert docked.pause_button.text() == "Resume"
+
+
 def test_removing_the_widget_ends_the_work_and_leaves_the_viewer_usable(
     qtbot: Any, window: Any, docked: ReconstructWidget, fake: Any
 ) -> None:
     fake.endless = True
     with qtbot.waitSignal(docked.runner.stepped, timeout=5000):
         click(qtbot, docked.run_button)
-    with qtbot.waitSignal(docked.destroyed, timeout=5000):
-        window.window.remove_dock_widget(docked)
-        docked.deleteLater()
+    gone: list[bool] = []
+    docked.destroyed.connect(lambda *_: gone.append(True))
+    window.window.remove_dock_widget(docked)
+    docked.deleteLater()
+    qtbot.waitUntil(lambda: bool(gone), timeout=5000)
     qtbot.waitUntil(lambda: fake.closed == 1, timeout=5000)
     window.add_image(np.zeros((4, 4)), name="later")
     window.layers["later"].name = "renamed"

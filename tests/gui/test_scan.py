@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QFileDialog
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.frames import Frame
-from napari_stem_inpaint.gui.layers import Layers, notes_of
+from napari_stem_inpaint.gui.layer_data import notes_of
+from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.scan import ScanWidget
 from napari_stem_inpaint.io import read_scan
 from napari_stem_inpaint.scan_regions import Regions

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.gui import jobs
 from napari_stem_inpaint.gui.controls import Slider
-from napari_stem_inpaint.gui.layers import MOST_COLUMNS_SHOWN, columns_layer, frame_layer, notes_of
+from napari_stem_inpaint.gui.layer_data import MOST_COLUMNS_SHOWN, columns_layer, frame_layer, notes_of
 from napari_stem_inpaint.gui.newest import Newest
 from napari_stem_inpaint.gui.simulate import SimulateWidget
 from napari_stem_inpaint.params import AcquisitionParams, SimulationParams

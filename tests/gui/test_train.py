@@ -207,10 +207,18 @@ def test_other_parameters_are_refused_in_words(qtbot: Any, widget: TrainWidget) 
     assert widget.form.controls["seed"].value == 0
 
 
+def test_another_train_widget_begins_with_the_last_values(qtbot: Any, viewer: Any, widget: TrainWidget) -> None:
+    widget.form.controls["seed"].value = 11
+    again = TrainWidget(viewer)
+    qtbot.addWidget(again)
+    assert again.form.values() == widget.form.values()
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (RuntimeError("CUDA out of memory\nsomewhere"), "RuntimeError: CUDA out of memory somewhere"),
+        (RuntimeError("CUDA error\nsomewhere"), "RuntimeError: CUDA error somewhere"),
+        (RuntimeError("CUDA out of memory\nsomewhere"), "Not enough memory to train like this"),
         (MemoryError(), "Not enough memory to train like this"),
         (SolverError("Training diverged at step 3."), "Training diverged at step 3."),
     ],

@@ -14,7 +14,8 @@ import napari_stem_inpaint
 from napari_stem_inpaint.frames import Frame
 from napari_stem_inpaint.gui import sample_data
 from napari_stem_inpaint.gui.combos import LayerCombo, is_grey_image
-from napari_stem_inpaint.gui.layers import Layers, notes_of
+from napari_stem_inpaint.gui.layer_data import notes_of
+from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.gui.scan import ScanWidget
 from napari_stem_inpaint.gui.simulate import SimulateWidget
@@ -78,7 +79,9 @@ def test_a_plane_of_a_stack_is_scanned_and_stays_its_own_truth(qtbot: Any, viewe
     reconstruct = ReconstructWidget(viewer)
     qtbot.addWidget(reconstruct)
     viewer.dims.set_current_step(0, 0)
-    _, truth = reconstruct._snapshot(measured, reconstruct.mask_combo.layer(), reconstruct.truth_combo.layer())
+    sources = reconstruct._sources()
+    assert sources is not None
+    _, truth = sources.snapshot(sources.shown())
     np.testing.assert_allclose(truth, 3 * frame.image)
 
 
@@ -96,7 +99,15 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported() -> None:
     manifest.validate_imports()
     assert manifest.name == "napari-stem-inpaint"
     contributions = manifest.contributions
-    assert [w.display_name for w in contributions.widgets] == ["From frame to result", "Simulate", "Scan", "Reconstruct", "Judge", "Train"]
+    assert [w.display_name for w in contributions.widgets] == [
+        "From frame to result",
+        "Simulate",
+        "Scan",
+        "Reconstruct",
+        "Reconstruct files",
+        "Judge",
+        "Train",
+    ]
     assert all(command.id.startswith("napari-stem-inpaint.") for command in contributions.commands)
     for reader in contributions.readers:
         assert not {"*.tif", "*.tiff", "*.png", "*.h5", "*.npy"} & set(reader.filename_patterns)

@@ -17,13 +17,14 @@ from safetensors.torch import save
 from torch import nn
 
 from ..devices import has_bfloat16
-from ..errors import CheckpointError, sentence
+from ..errors import CheckpointError, is_out_of_memory, sentence
 from .cards import SUFFIX, Card, card_in, checked_size, read_metadata
 from .foreign import foreign_card, foreign_weights, read_pickled
 from .networks import UNet, build_network, on_device
 from .programs import Program, is_torchscript
 
 TILE_PX, OVERLAP_PX = 512, 64  # multiples of the networks' coarsest cell; larger images are denoised in parts
+SMALLEST_TILE_PX = 64  # to which parts are halved where memory runs out
 
 
 class Denoiser:
@@ -38,17 +39,34 @@ class Denoiser:
         self.card = card
         self.sha256 = sha256
         self.device = device
+        self.tile_px = TILE_PX
         self.half = isinstance(network, UNet) and has_bfloat16(device)
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
+        while True:
+            try:
+                return self._in_parts(image, sigma)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self.tile_px <= SMALLEST_TILE_PX:
+                    raise
+            self.tile_px //= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _in_parts(self, image: torch.Tensor, sigma: float) -> torch.Tensor:
         x = image.to(self.device, torch.float32)
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=self.device)
         restored = torch.empty_like(x[:, :1])
+        rows_of, columns_of = (list(_spans(side, self.tile_px)) for side in x.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            for (top, rows, y), (left, columns, z) in product(_spans(x.shape[-2]), _spans(x.shape[-1])):
+            for (top, rows, y), (left, columns, z) in product(rows_of, columns_of):
                 restored[..., top, left] = self.network(x[..., rows, columns], level)[..., y, z]
         return restored.to(image)
+
+    def remark(self) -> str:
+        """Return, in a sentence, that memory ran short; empty where it did not."""
+        return "" if self.tile_px == TILE_PX else f"Memory was short, so the network worked in tiles of {self.tile_px} px."
 
     def on_every_layer(self, tick: Callable[[], None]) -> None:
         """Call ``tick`` before each convolution, so that a stop need not wait for a whole pass."""
@@ -57,9 +75,9 @@ class Denoiser:
                 module.register_forward_pre_hook(lambda *_: tick())
 
 
-def _spans(side: int) -> Iterator[tuple[slice, slice, slice]]:
+def _spans(side: int, tile_px: int) -> Iterator[tuple[slice, slice, slice]]:
     """Yield parts that together cover ``side`` px, each with the wider one to compute it from, and where it lies in that."""
-    edges = [*range(0, max(side - TILE_PX // 2, 1), TILE_PX), side]
+    edges = [*range(0, max(side - tile_px // 2, 1), tile_px), side]
     for first, last in pairwise(edges):
         begin, end = max(0, first - OVERLAP_PX), min(side, last + OVERLAP_PX)
         yield slice(first, last), slice(begin, end), slice(first - begin, last - begin)

@@ -67,6 +67,10 @@ class Classical:
         """Call ``tick`` before each image."""
         self._tick = tick
 
+    def remark(self) -> str:
+        """Return nothing: memory is no matter here."""
+        return ""
+
 
 def classical_card(name: str) -> Card:
     """Return what a classical denoiser says of itself."""

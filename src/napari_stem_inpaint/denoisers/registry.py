@@ -38,6 +38,9 @@ class Prior(Protocol):
     def on_every_layer(self, tick: Callable[[], None]) -> None:
         """Call ``tick`` often during a pass, so that a stop need not wait for its end."""
 
+    def remark(self) -> str:
+        """Return, in a sentence, what the user should know of the passes so far; empty where there is nothing."""
+
 
 @dataclass(frozen=True)
 class Known:

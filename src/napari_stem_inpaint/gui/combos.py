@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 from ..denoisers.cards import SUFFIX
 from ..denoisers.registry import FOREIGN_SUFFIXES, Known, known
 from ..errors import InputError
-from .layers import notes_of
+from .layer_data import notes_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -65,8 +65,10 @@ def array_of(layer: Layer, plane: tuple[int, ...]) -> npt.NDArray[Any]:
 
 
 def plane_name(layer: Layer, plane: tuple[int, ...]) -> str:
-    """Return "name [3/10]" for a plane of a stack, and the layer's name for a single image."""
-    return str(layer.name) + "".join(f" [{k + 1}/{n}]" for k, n in zip(plane, layer.data.shape, strict=False))
+    """Return "name [3/10]" for a plane of a stack, and the name alone for a single image: what it was measured as, or the layer's."""
+    return str(notes_of(layer).get("name") or layer.name) + "".join(
+        f" [{k + 1}/{n}]" for k, n in zip(plane, layer.data.shape, strict=False)
+    )
 
 
 class LayerCombo(QComboBox):

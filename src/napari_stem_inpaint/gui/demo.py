@@ -110,14 +110,14 @@ def _press_run(widget: ReconstructWidget) -> Reconstruction:
 
 
 def _layers(viewer: Any) -> dict[str, Any]:
-    from .layers import notes_of
+    from .layer_data import notes_of
 
     return {str(notes_of(layer).get("role")): layer for layer in viewer.layers}
 
 
 def _save(out: Path, layers: dict[str, Any], result: Reconstruction) -> None:
     from ..io import write_frame, write_measurement, write_reconstruction, write_scan
-    from .layers import grey
+    from .layer_data import grey
     from .picture import save_side_by_side
 
     truth, measured, mask = (np.asarray(layers[role].data) for role in ("frame", "measured", "mask"))

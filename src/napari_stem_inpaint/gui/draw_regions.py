@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from ..scan_regions import Regions
 from .combos import follow
-from .layers import REGIONS, Layers, Place, notes_of
+from .layer_data import REGIONS, Place, notes_of
+from .layers import Layers
 
 if TYPE_CHECKING:
     import napari.viewer

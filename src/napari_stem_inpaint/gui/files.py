@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..frames import Frame, Reconstruction
-from .layers import KEY, LayerData, Place, contrast, frame_layer, measurement_layers, pixel_size_nm
+from .layer_data import KEY, LayerData, Place, contrast, frame_layer, measurement_layers, pixel_size_nm
 
 OURS = ".stem.tif"  # an ordinary TIFF; the longer ending keeps this plugin from claiming every TIFF
 

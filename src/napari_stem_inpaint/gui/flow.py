@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from npe2 import PluginManager
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -26,7 +26,8 @@ from ..io import SUFFIXES
 from ..params import ReconstructionParams
 from .files import get_reader
 from .judge import JudgeWidget
-from .layers import notes_of
+from .layer_data import notes_of
+from .panel import Panel
 from .reconstruct import ReconstructWidget
 from .remembered import PLUGIN
 from .scan import ScanWidget
@@ -74,6 +75,13 @@ class FlowWidget(QWidget):
         self._viewer = napari_viewer
         self.go_on()
         self._on_step(self.tabs.currentIndex())
+
+    def event(self, event: QEvent) -> bool:
+        """End the work of every page when the dock is closed: napari takes the widget out and keeps it."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            for panel in self.findChildren(Panel):
+                panel.end()
+        return bool(super().event(event))
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave the image its room."""

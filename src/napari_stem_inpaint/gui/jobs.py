@@ -11,22 +11,25 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from safetensors import SafetensorError, safe_open
 
-from ..errors import InputError, SolverError
+from ..errors import InputError, SolverError, is_out_of_memory
 from ..frames import Frame, Iterate, Measurement, PixelSize, Reconstruction, Scan
 from ..params import AcquisitionParams, JudgeParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
-from .layers import contrast, grey
+from .layer_data import contrast, grey
+from .preloading import load_torch
 from .relevance import any_effect
 
 if TYPE_CHECKING:
+    from ..batch import Done, Item
     from ..training import TrainingStep
 
+T = TypeVar("T")
 Tick = Callable[[], None]
 Grey = npt.NDArray[np.uint8]
 PREVIEW_PX, PROBE_PX = 256, 48
@@ -164,6 +167,27 @@ def reconstruction(
         return finish(measurement, params, last, reference=truth)
 
 
+def reconstructions(
+    items: Sequence[Item], params: ReconstructionParams, out: Path | None, tick: Tick
+) -> Generator[str | Iterate | tuple[Done], None, int]:
+    """Yield the iterates of each item and, as news, how it ended; return how many failed."""
+    yield from _loading()
+    from ..batch import Done, reconstruct_each
+
+    tick()
+    yield f"Reconstructing {len(items)} images…"
+    failed = 0
+    with _gpu_freed(), _collections_put_off(), closing(_generator(reconstruct_each(items, params, out, tick))) as steps:
+        for step in steps:
+            if isinstance(step, Done):
+                failed += bool(step.failure)
+                yield (step,)
+                yield f"{step.name} is done."
+            else:
+                yield step
+    return failed
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """Scores, spectra by name as grey levels, the cut-off in parts of the spectra's sides, and all of it in a sentence.
@@ -272,7 +296,9 @@ def training(
                 tick()
                 if stopped():
                     return Trained(out, last, True)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise SolverError("Not enough memory to train like this: lower batch or patch, or choose a smaller network.") from error
     return Trained(out, last, False)
 
@@ -315,10 +341,11 @@ def stopped_training(out: Path) -> StoppedTraining | None:
 def _loading() -> Iterator[str]:
     if "torch" not in sys.modules:
         yield "Loading PyTorch…"
+        load_torch()
 
 
-def _generator(iterates: Iterator[Iterate]) -> Generator[Iterate, None, None]:
-    yield from iterates
+def _generator(steps: Iterator[T]) -> Generator[T, None, None]:
+    yield from steps
 
 
 @contextmanager

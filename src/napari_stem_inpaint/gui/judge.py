@@ -13,10 +13,11 @@ from . import jobs
 from .combos import follow
 from .forms import ParamsForm, add_row
 from .judge_choice import Choice, is_result
-from .judge_save import Save, made_by, scores
+from .judge_save import Save
 from .judge_show import Show
 from .judge_view import RingChart, ScoresTable, SpectraView
-from .layers import Layers, notes_of, pixel_size_nm
+from .layer_data import notes_of, pixel_size_nm
+from .layers import Layers
 from .panel import Panel
 from .remembered import PLUGIN, remember
 
@@ -42,6 +43,7 @@ class JudgeWidget(Panel):
         self.save_group = Save(self.choice, self.microscope, self.run)
         self._chosen: Layer | None = None  # whose partners have been looked for
         self._judged: Layer | None = None  # whose scores are computed
+        self._judged_plane: tuple[int, ...] = ()
         self._due = False  # whether the chosen one is to be judged as soon as it can be
         self._build()
         self.choice.result_combo.chosen.connect(self._on_result_chosen)
@@ -54,7 +56,7 @@ class JudgeWidget(Panel):
         self.save_group.again.connect(self.run_again)
         self.runner.returned.connect(self._on_returned)
         self.runner.ended.connect(self._on_choice)
-        follow(self, self._on_choice, napari_viewer.layers.events.removed)
+        follow(self, self._on_choice, napari_viewer.layers.events.removed, napari_viewer.dims.events.current_step)
         follow(self, self._on_inserted, napari_viewer.layers.events.inserted)
         self._on_result_chosen()
 
@@ -116,7 +118,7 @@ class JudgeWidget(Panel):
         self.save_group.enable(ready)
         results = self.choice.results()
         chosen = results.index(self.choice.result) if self.choice.result in results else -1
-        self.table.show_scores([(made_by(layer), layer.name, scores(layer)) for layer in results], chosen)
+        self.table.show_scores([(self.choice.made_by(layer), layer.name, self.choice.scores(layer)) for layer in results], chosen)
         if self._due and ready:
             self._due = False
             self._on_run()
@@ -131,7 +133,7 @@ class JudgeWidget(Panel):
         except InputError as error:
             self.say(error)
             return
-        self._judged = result
+        self._judged, self._judged_plane = result, self.choice.plane(result)
         self.run(lambda tick: jobs.judgement(image, against, where, pixel_size_nm(result.scale, result.units), params, tick))
 
     def _on_returned(self, judged: jobs.Judged | str) -> None:
@@ -139,7 +141,7 @@ class JudgeWidget(Panel):
             self.say(f"Saved {judged}.")
             return
         if self._judged is not None and self._judged in self._viewer.layers and judged.scores:
-            self._judged.metadata = {**self._judged.metadata, "scores": dict(judged.scores)}
+            self.layers.note_scores(self._judged, judged.scores, self._judged_plane)
         self.spectra.show_spectra(judged.spectra, judged.cutoff)
         self.rings.show_rings(judged.rings, judged.unit)
         self.show_group.follow_line()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..frames import Measurement
+from ..params import PLUG_AND_PLAY
 from .combos import LayerCombo, array_of, is_grey_image, plane_shown
-from .layers import notes_of, pixel_size_nm
+from .layer_data import notes_of, pixel_size_nm, told
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -69,6 +72,26 @@ class Choice:
         known = None if measured is None else notes_of(measured).get("truth")
         return next((layer for layer in self.reference_combo.layers if known and notes_of(layer).get("id") == known), None)
 
+    def plane(self, layer: Layer) -> tuple[int, ...]:
+        """Return the plane shown of a stack; empty for a single image."""
+        return plane_shown(self.viewer, layer)
+
+    def recipe(self, layer: Layer | None) -> Mapping[str, Any]:
+        """Return the recipe of a result; empty where it has none."""
+        return {} if layer is None else told(layer, "recipe", self.plane(layer))
+
+    def scores(self, layer: Layer) -> dict[str, float]:
+        """Return what is known of a result: its scores, and its error at withheld measurements."""
+        recipe = self.recipe(layer)
+        withheld = {"withheld_rms": recipe["withheld_rms"]} if recipe.get("withheld_rms") else {}
+        return {**told(layer, "scores", self.plane(layer)), **withheld}
+
+    def made_by(self, layer: Layer) -> str:
+        """Return solver and checkpoint in a word or two."""
+        values = self.recipe(layer).get("reconstruction", {})
+        solver = str(values.get("solver", "")) or layer.name
+        return f"{solver}, {Path(values['checkpoint']).stem}" if solver in PLUG_AND_PLAY and "checkpoint" in values else solver
+
     def image(self, layer: Layer) -> npt.NDArray[Any]:
         """Return the image ``(Y, X)`` shown of ``layer``.
 
@@ -77,7 +100,7 @@ class Choice:
         InputError
             If it cannot be read.
         """
-        return np.array(array_of(layer, plane_shown(self.viewer, layer)), np.float32)
+        return np.array(array_of(layer, self.plane(layer)), np.float32)
 
     def pair(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Return the images of result and reference, or None where one is missing."""
@@ -88,7 +111,7 @@ class Choice:
     def mask(self) -> npt.NDArray[np.bool_] | None:
         """Return where the result's measurement was measured."""
         layer = self.partner("mask")
-        return None if layer is None else np.asarray(array_of(layer, plane_shown(self.viewer, layer))) != 0
+        return None if layer is None else np.asarray(array_of(layer, self.plane(layer))) != 0
 
     def measurement(self) -> Measurement:
         """Return what the result was made from.
@@ -104,7 +127,7 @@ class Choice:
             raise InputError(f"The layers that {name} was made from are gone; open the measurement again and reconstruct it anew.")
         notes = notes_of(measured)
         return Measurement.from_arrays(
-            array_of(measured, plane_shown(self.viewer, measured)),
+            array_of(measured, self.plane(measured)),
             mask,
             pixel_size_nm(measured.scale, measured.units),
             notes.get("noise", "unknown"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
@@ -12,14 +11,15 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, 
 from .. import recipes
 from ..errors import InputError
 from ..frames import Reconstruction
-from ..params import PLUG_AND_PLAY, JudgeParams
+from ..params import JudgeParams
 from . import jobs
 from .forms import ParamsForm
 from .judge_choice import Choice
+from .layer_data import told
 from .worker import Job
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    pass
 
 PAGES, TABLES, MEASUREMENTS = "Page (*.pdf *.png)", "Table (*.csv)", "Measurement (*.stem.tif)"
 
@@ -59,11 +59,10 @@ class Save(QWidget):
 
     def enable(self, ready: bool) -> None:
         """Let be clicked what can be done; ``ready``: there is something to judge, and nothing runs."""
-        result = self._choice.result
         self.report_button.setEnabled(ready)
         self.scores_button.setEnabled(bool(self._choice.results()))
         for button in (self.python_button, self.command_button, self.again_button):
-            button.setEnabled(result is not None and "recipe" in result.metadata)
+            button.setEnabled(bool(self._recipe()))
 
     def _on_report(self) -> None:
         result, reference = self._choice.result, self._choice.reference
@@ -80,14 +79,21 @@ class Save(QWidget):
         if not path:
             return
         made = Reconstruction(
-            image, measurement.pixel_size_nm, result.name, result.metadata.get("recipe", {}), result.metadata.get("scores", {})
+            image,
+            measurement.pixel_size_nm,
+            result.name,
+            dict(self._choice.recipe(result)),
+            told(result, "scores", self._choice.plane(result)),
         )
         self._run(lambda tick: jobs.report(path, made, measurement, params, against, tick))
 
     def _on_scores(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the scores as", "scores.csv", TABLES)
         if path:
-            self._try(lambda: jobs.save_scores(path, {layer.name: scores(layer) for layer in self._choice.results()}), f"Saved {path}.")
+            self._try(
+                lambda: jobs.save_scores(path, {layer.name: self._choice.scores(layer) for layer in self._choice.results()}),
+                f"Saved {path}.",
+            )
 
     def _on_again(self) -> None:
         try:
@@ -120,7 +126,7 @@ class Save(QWidget):
 
     def _recipe(self) -> dict[str, Any]:
         result = self._choice.result
-        return {} if result is None else dict(result.metadata.get("recipe", {}))
+        return dict(self._choice.recipe(result))
 
     def _try(self, action: Callable[[], object], done: str) -> None:
         try:
@@ -129,17 +135,3 @@ class Save(QWidget):
             self.said.emit(error)
         else:
             self.said.emit(done)
-
-
-def made_by(layer: Layer) -> str:
-    """Return solver and checkpoint in a word or two."""
-    values = layer.metadata.get("recipe", {}).get("reconstruction", {})
-    solver = str(values.get("solver", "")) or layer.name
-    return f"{solver}, {Path(values['checkpoint']).stem}" if solver in PLUG_AND_PLAY and "checkpoint" in values else solver
-
-
-def scores(layer: Layer) -> dict[str, float]:
-    """Return what is known of a result: its scores, and its error at withheld measurements."""
-    recipe = layer.metadata.get("recipe", {})
-    withheld = {"withheld_rms": recipe["withheld_rms"]} if recipe.get("withheld_rms") else {}
-    return {**layer.metadata.get("scores", {}), **withheld}

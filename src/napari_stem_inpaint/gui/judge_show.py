@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayou
 from ..errors import InputError
 from .judge_choice import Choice
 from .judge_view import ProfileChart
-from .layers import Layers, Place, pixel_size_nm
+from .layer_data import Place, pixel_size_nm
+from .layers import Layers
 
 if TYPE_CHECKING:
     from napari.layers import Layer

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWi
 
 from ..metrics import FRC_THRESHOLD
 from .curves import ACCENT, TEXT_PX, Axes, Chart, ticks
-from .layers import COLOURS, ORANGE
+from .layer_data import COLOURS, ORANGE
 from .picture import draw_label, fitted, font, picture_of
 
 COLUMNS = {

@@ -72,6 +72,7 @@ class LookBack(QWidget):
         self.chart, self.slider, self.label = ConvergenceChart(), QSlider(Qt.Orientation.Horizontal), QLabel()
         self.slider.setAccessibleName("Kept iterate")
         self.slider.setToolTip("Look back: shows a kept iterate as a layer of its own.")
+        self.label.setFixedSize(self.label.fontMetrics().size(0, "step 8888"))  # a change costs no new layout
         row = QHBoxLayout()
         row.addWidget(self.slider)
         row.addWidget(self.label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QMargins, QObject, QSize, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import StemInpaintError
@@ -27,7 +28,7 @@ class Panel(QWidget):
         self.run_button.setToolTip(tooltip)
         self.buttons = QHBoxLayout()
         self.buttons.addWidget(self.run_button)
-        self.hint, self.status = _sentence_label(), _sentence_label()
+        self.hint, self.status = Sentence(), Sentence()
         self.hint.hide()
         self.foot = QVBoxLayout()
         self.foot.addWidget(self.hint)
@@ -45,6 +46,16 @@ class Panel(QWidget):
         """Narrow enough to leave the image its room."""
         return QSize(self.width_px, super().sizeHint().height())
 
+    def event(self, event: QEvent) -> bool:
+        """End the work, too, when the dock is closed: napari takes the widget out and keeps it."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.end()
+        return bool(super().event(event))
+
+    def end(self) -> None:
+        """End the work, if there is any, as nobody looks at it any more."""
+        self.runner.cancel()
+
     def add_group(self, title: str, *widgets: QWidget) -> None:
         """Add ``widgets`` to the form, under a title."""
         group = QGroupBox(title)
@@ -55,8 +66,10 @@ class Panel(QWidget):
 
     def advise(self, sentence: str) -> None:
         """Show, above the button, what is missing or what it will work on."""
-        self.hint.setText(sentence)
-        self.hint.setVisible(bool(sentence))
+        if sentence != self.hint.text():
+            self.hint.setText(sentence)
+            self.hint.clear_height()
+            self.hint.setVisible(bool(sentence))
 
     def say(self, sentence: str | StemInpaintError) -> None:
         """Show, below the button, how the work goes or went."""
@@ -65,6 +78,7 @@ class Panel(QWidget):
     def run(self, job: Job) -> None:
         """Start ``job``; the button rests until it has ended."""
         self.run_button.setEnabled(False)
+        self.status.clear_height()
         self.runner.start(job)
 
 
@@ -97,9 +111,39 @@ class _Scroll(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _sentence_label() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
+class Sentence(QWidget):
+    """Words that change often: as high as the longest so far, so that a change costs no new layout of everything around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._label = QLabel(self)
+        self._label.setWordWrap(True)
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def text(self) -> str:
+        """Return the words."""
+        return self._label.text()
+
+    def setText(self, words: str) -> None:
+        """Show other words."""
+        if words != self.text():
+            self._label.setText(words)
+            self._fit()
+
+    def clear_height(self) -> None:
+        """Be only as high as the words are now."""
+        self.setFixedHeight(self._needed())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Follow the width."""
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._needed() > self.height():
+            self.clear_height()
+        self._label.setGeometry(self.rect())
+
+    def _needed(self) -> int:
+        return self._label.heightForWidth(self.width()) if self.text() else 0

@@ -18,30 +18,34 @@ NAMES = {
 }
 
 
+PARTS = 1000  # of the bar
+
+
 class Progress(QProgressBar):
     """A bar that says step, time so far and time left."""
 
     def __init__(self) -> None:
         super().__init__()
         self.step: Iterate | None = None
+        self.part, self._parts = 0, 1
         self._seconds = 0.0  # without pauses
         self._since: float | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(500)
         self._timer.timeout.connect(self._on_timeout)
         self.setTextVisible(True)
+        self.setRange(0, PARTS)
         self.clear()
 
     def clear(self) -> None:
         """Show that nothing runs."""
-        self.setRange(0, 1)
-        self.setValue(0)
-        self.setFormat("")
+        self._show(0.0, "")
 
-    def start(self) -> None:
-        """Begin to count the time of a new run."""
+    def start(self, parts: int = 1) -> None:
+        """Begin to count the time of a new run, of as many ``parts`` as there are images."""
         self.clear()
         self.step, self._seconds, self._since = None, 0.0, time.monotonic()
+        self.part, self._parts = 0, parts
         self._timer.start()
         self._on_timeout()
 
@@ -50,11 +54,14 @@ class Progress(QProgressBar):
         self._seconds, self._since = self.seconds, None if paused else time.monotonic()
         self._on_timeout()
 
+    def show_part(self, part: int) -> None:
+        """Show that so many parts are done."""
+        self.step, self.part = None, part
+        self._on_timeout()
+
     def show_step(self, iterate: Iterate) -> None:
-        """Show the step of ``iterate``."""
+        """Show the step of ``iterate``, of the part that is under way."""
         self.step = iterate
-        self.setRange(0, iterate.total)
-        self.setValue(iterate.index)
         self._on_timeout()
 
     def stop(self, how: str) -> None:
@@ -62,26 +69,39 @@ class Progress(QProgressBar):
         self._timer.stop()
         self._seconds, self._since = self.seconds, None
         if how == "done":
-            self.setValue(self.maximum())
-            self.setFormat(f"done in {clock(self.seconds)}")
+            self._show(1.0, f"done in {clock(self.seconds)}")
         else:
-            self.setFormat(f"{how}{f' at {self._place()}' if self.step else ''} after {clock(self.seconds)}")
+            self._show(self._share(), f"{how}{f' at {self._place()}' if self._place() else ''} after {clock(self.seconds)}")
 
     @property
     def seconds(self) -> float:
         """Time of the run so far, without pauses."""
         return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
+    def _share(self) -> float:
+        """Return how much is done, 0 to 1."""
+        return (self.part + (self.step.index / self.step.total if self.step else 0.0)) / self._parts
+
     def _place(self) -> str:
-        return "" if self.step is None else f"step {self.step.index} of {self.step.total}"
+        image = f"image {min(self.part + 1, self._parts)} of {self._parts}" if self._parts > 1 else ""
+        step = "" if self.step is None else f"step {self.step.index} of {self.step.total}"
+        return ", ".join(words for words in (image, step) if words)
 
     def _on_timeout(self) -> None:
         paused = "paused, " if self._since is None else ""
-        if self.step is None:
-            self.setFormat(f"{paused}preparing, {clock(self.seconds)}")
+        share = self._share()
+        if not share:
+            self._show(0.0, f"{paused}preparing, {clock(self.seconds)}")
             return
-        left = self.seconds / max(1, self.step.index) * (self.step.total - self.step.index)
-        self.setFormat(f"{paused}{self._place()}, {clock(self.seconds)}, about {clock(left)} left")
+        left = self.seconds / share * (1 - share)
+        self._show(share, f"{paused}{self._place()}, {clock(self.seconds)}, about {clock(left)} left")
+
+    def _show(self, share: float, words: str) -> None:
+        """Show both with one repaint: a bar repaints itself at once whenever its value changes."""
+        self.setUpdatesEnabled(False)
+        self.setFormat(words)
+        self.setValue(round(PARTS * share))
+        self.setUpdatesEnabled(True)
 
 
 def clock(seconds: float) -> str:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
-from ..denoisers.registry import exists
+from .. import memory
 from ..errors import InputError
-from ..frames import Iterate, Measurement, Reconstruction, as_image
+from ..frames import Iterate, Mask, Reconstruction
+from ..io.measurements import MARKED
 from ..params import ReconstructionParams
-from ..reconstruction_presets import ABOUT, QUALITIES, with_own
 from . import jobs
-from .combos import CheckpointChoice, LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
-from .forms import LABEL_PX, ParamsForm, add_row
-from .layers import Layers, notes_of, pixel_size_nm
+from .combos import LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
+from .forms import add_row
+from .layer_data import notes_of
+from .layers import Layers
 from .look_back import LookBack
 from .panel import Panel
-from .presets import PresetCombo
 from .progress import Progress, in_words
-from .remembered import remember
+from .settings import Settings
+from .sources import Plane, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 
+    from ..batch import Done
+
 MASKS = "Mask or positions (*.csv *.tif *.tiff *.png *.npy)"
+MOST_NAMED = 3  # planes that failed, in a sentence
 SHOWN = ("solver", "checkpoint")
 
 
@@ -53,22 +56,19 @@ class ReconstructWidget(Panel):
         self.mask_button = QToolButton()
         self.mask_actions: dict[str, QAction] = {}
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
-        networks = {
-            name: CheckpointChoice(ReconstructionParams.model_fields[name].default, *first, tasks=(task,))
-            for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
-        }
-        self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
-        remember(self.form, "Reconstruct")
-        self.quality = PresetCombo(QUALITIES, ABOUT)
-        self.quality.setAccessibleName("Quality")
+        self.planes_combo = QComboBox()
+        self.planes_combo.addItems(["the plane shown", "all"])
+        self._queue: list[Plane] = []  # what is reconstructed plane by plane
+        self._failures: list[str] = []
+        self.settings = Settings()
+        self.form, self.quality = self.settings.form, self.settings.quality
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.progress, self.look_back = Progress(), LookBack()
         self._build()
         self.look_back.picked.connect(lambda iterate: self.layers.show_kept(iterate.image, iterate.index))
-        self.quality.chosen.connect(self._on_quality_chosen)
         self.measured_combo.chosen.connect(self._on_measured_chosen)
-        for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed):
+        for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed, self.planes_combo.currentIndexChanged):
             signal.connect(self._on_choice)
         self.run_button.clicked.connect(self._on_run)
         self.pause_button.clicked.connect(self._on_pause)
@@ -83,7 +83,7 @@ class ReconstructWidget(Panel):
 
     def _build(self) -> None:
         chooser = QWidget()
-        form = QFormLayout(chooser)
+        self._choices = form = QFormLayout(chooser)
         form.setContentsMargins(0, 0, 0, 0)
         mask = QWidget()
         beside = QHBoxLayout(mask)
@@ -93,17 +93,14 @@ class ReconstructWidget(Panel):
         for label, combo, row, tip in (
             ("Measured", self.measured_combo, self.measured_combo, "The measured image; what it holds at unmeasured positions is ignored."),
             ("Mask", self.mask_combo, mask, "Where it was measured: Labels or image, non-zero = measured."),
+            ("Planes", self.planes_combo, self.planes_combo, "Of a stack: the plane shown, or every one after the other."),
             ("Truth", self.truth_combo, self.truth_combo, "The true image, if known; only used for scores."),
         ):
             add_row(form, label, row, tip)
             combo.setAccessibleName(label)
         self._build_mask_menu()
         self.add_group("Layers", chooser)
-        chooser = QWidget()
-        form = QFormLayout(chooser)
-        form.setContentsMargins(0, 0, 0, 0)
-        add_row(form, "Quality", self.quality, self.quality.toolTip(), LABEL_PX)
-        self.add_group("Reconstruction", chooser, self.form)
+        self.add_group("Reconstruction", self.settings)
         self.add_group("Course", self.look_back)
         self.buttons.addWidget(self.pause_button)
         self.buttons.addWidget(self.cancel_button)
@@ -112,8 +109,12 @@ class ReconstructWidget(Panel):
     def _build_mask_menu(self) -> None:
         menu = QMenu(self.mask_button)
         for words, tip, slot in (
-            ("Where the image is a number", "Unmeasured positions hold NaN.", lambda: self._add_mask(np.isfinite)),
-            ("Where the image is not zero", "Unmeasured positions hold 0, and no measured one does.", lambda: self._add_mask(_not_zero)),
+            ("Where the image is a number", "Unmeasured positions hold NaN.", lambda: self._add_marked("nan")),
+            (
+                "Where the image is not zero",
+                "Unmeasured positions hold 0, and no measured one does.",
+                lambda: self._add_marked("zero"),
+            ),
             ("From a file…", "Positions as CSV, or a mask image.", self._on_mask_file),
         ):
             action = menu.addAction(words)
@@ -127,19 +128,22 @@ class ReconstructWidget(Panel):
         self.mask_button.setMenu(menu)
 
     def _on_mask_file(self) -> None:
+        layer = self.measured_combo.layer()
         path, _ = QFileDialog.getOpenFileName(self, "Where was it measured?", "", MASKS)
-        if path:
+        if path and layer is not None:
             from ..io import read_scan
 
-            self._add_mask(lambda image: read_scan(path, image.shape).mask)
+            self._add_mask(layer, lambda: read_scan(path, (layer.data.shape[-2], layer.data.shape[-1])).mask)
 
-    def _add_mask(self, measured_where: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> None:
-        """Add, as a layer, the mask that is True where the measured image was measured."""
+    def _add_marked(self, how: str) -> None:
         layer = self.measured_combo.layer()
-        if layer is None:
-            return
+        if layer is not None:
+            self._add_mask(layer, lambda: MARKED[how](array_of(layer, ())))
+
+    def _add_mask(self, layer: Layer, measured_where: Callable[[], Mask]) -> None:
+        """Add, as a layer, the mask that is True where the image in ``layer`` was measured."""
         try:
-            mask = measured_where(array_of(layer, plane_shown(self._viewer, layer)))
+            mask = measured_where()
         except InputError as error:
             self.say(error)
             return
@@ -171,16 +175,10 @@ class ReconstructWidget(Panel):
         self.form.set_values(params)
         self.say("These are the settings of the result; change some, and run it again.")
 
-    def _on_quality_chosen(self, quality: ReconstructionParams) -> None:
-        with suppress(InputError):
-            quality = with_own(quality, self.form.values())
-        self.form.set_values(quality)
-
     def _on_choice(self, event: object = None) -> None:
-        with suppress(InputError):
-            self.quality.compare(with_own(self.form.values(), ReconstructionParams()))
         obstacle = self._obstacle()
-        self.advise(obstacle or self._what_plane())
+        self._count_planes()
+        self.advise(obstacle or self._what())
         self._enable(obstacle)
 
     def _enable(self, obstacle: str) -> None:
@@ -201,59 +199,67 @@ class ReconstructWidget(Panel):
         for what, layer in (("mask", mask), ("truth", truth)):
             if layer is not None and tuple(layer.data.shape[-2:]) != shape:
                 return f"The {what} must have the measured image's shape {shape}, but its shape is {tuple(layer.data.shape[-2:])}."
-        controls = self.form.controls
-        for name in ("checkpoint", "inpainter"):
-            wanted = str(controls[name].value)
-            if wanted and controls[name].enabled and not exists(wanted):
-                return f"The checkpoint {wanted} is not installed; choose another, or a solver without one (gp, irls)."
-        return ""
+        return self.settings.obstacle()
 
-    def _what_plane(self) -> str:
+    @property
+    def _all_planes(self) -> bool:
+        return not self.planes_combo.isHidden() and self.planes_combo.currentIndex() == 1
+
+    def _count_planes(self) -> None:
         layer = self.measured_combo.layer()
-        plane = () if layer is None else plane_shown(self._viewer, layer)
-        return f"The plane shown will be reconstructed: {plane_name(layer, plane)}." if layer is not None and plane else ""
+        count = 1 if layer is None else int(np.prod(layer.data.shape[:-2]))
+        self._choices.setRowVisible(self.planes_combo, count > 1)
+        self.planes_combo.setItemText(1, f"all {count}")
 
-    def _snapshot(self, measured: Layer, mask: Layer, truth: Layer | None) -> tuple[Measurement, np.ndarray[Any, Any] | None]:
-        notes = notes_of(measured)
-        plane = plane_shown(self._viewer, measured)
-        where = array_of(mask, plane_shown(self._viewer, mask))
-        if isinstance(mask, Labels):
-            where = where != 0
-        known = notes.get("known")
-        if known is not None and (never := int(np.count_nonzero((where != 0) & ~known))):
-            raise InputError(
-                f"The mask claims {never:,} positions that were never measured: {measured.name} holds nothing there. Erase them from "
-                f"{mask.name}, or scan the frame anew."
-            )
-        measurement = Measurement.from_arrays(
-            array_of(measured, plane),
-            where,
-            pixel_size_nm(measured.scale, measured.units),
-            notes.get("noise", "unknown"),
-            notes.get("name") or plane_name(measured, plane),
-        )
-        if truth is None:
-            return measurement, None
-        of_truth = tuple(notes.get("plane") or ()) if notes.get("truth") == notes_of(truth).get("id") else ()
-        return measurement, as_image(array_of(truth, of_truth or plane_shown(self._viewer, truth)), "truth")
+    def _what(self) -> str:
+        """Return, in a sentence, what will be worked on where that is not plain, and whether memory holds it."""
+        layer = self.measured_combo.layer()
+        plane = () if layer is None or self._all_planes else plane_shown(self._viewer, layer)
+        words = [f"The plane shown will be reconstructed: {plane_name(layer, plane)}."] if layer is not None and plane else []
+        with suppress(InputError):
+            params = self.form.values()
+            pixels = 0 if layer is None else int(np.prod(layer.data.shape[-2:]))
+            needed, free = memory.needed_bytes(pixels, params), memory.free_bytes()
+            if params.device != "cuda" and needed > memory.USABLE * free:
+                words.append(f"It takes about {memory.in_words(needed)} of memory, {memory.in_words(free)} is free: it may be slow.")
+        return " ".join(words)
+
+    def _sources(self) -> Sources | None:
+        measured, mask = self.measured_combo.layer(), self.mask_combo.layer()
+        return None if measured is None or mask is None else Sources(self._viewer, measured, mask, self.truth_combo.layer())
 
     def _on_run(self) -> None:
-        measured, mask = self.measured_combo.layer(), self.mask_combo.layer()
-        if measured is None or mask is None:
+        sources = self._sources()
+        if sources is None:
             return
         try:
             params = self.form.values()
-            measurement, truth = self._snapshot(measured, mask, self.truth_combo.layer())
+            start = self._start_all if self._all_planes else self._start_one
+            start(sources, params)
         except InputError as error:
             self.progress.clear()
             self.say(error)
             return
-        self.layers.begin_result(measurement, measured)
-        self.say("Starting…")
-        self.progress.start()
-        self.look_back.begin()
-        self.run(lambda tick: jobs.reconstruction(measurement, params, truth, tick))
         self._on_choice()
+
+    def _start_one(self, sources: Sources, params: ReconstructionParams) -> None:
+        measurement, truth = sources.snapshot(sources.shown())
+        self._queue = []
+        self.layers.begin_result(measurement, sources.measured)
+        self._begin()
+        self.run(lambda tick: jobs.reconstruction(measurement, params, truth, tick))
+
+    def _start_all(self, sources: Sources, params: ReconstructionParams) -> None:
+        items = sources.items()
+        self._queue, self._failures = sources.planes(), []
+        self.layers.begin_stack(sources.measured)
+        self._begin()
+        self.run(lambda tick: jobs.reconstructions(items, params, None, tick))
+
+    def _begin(self) -> None:
+        self.say("Starting…")
+        self.progress.start(len(self._queue) or 1)
+        self.look_back.begin()
 
     def _on_pause(self) -> None:
         if self.runner.paused:
@@ -269,18 +275,43 @@ class ReconstructWidget(Panel):
         self.cancel_button.setEnabled(False)
         self.pause_button.setEnabled(False)
 
-    def _on_stepped(self, iterate: Iterate) -> None:
+    def _on_stepped(self, step: Iterate | tuple[Done, ...]) -> None:
+        if isinstance(step, tuple):
+            for done in step:
+                self._on_plane_done(done)
+            return
         with self.runner.held():
-            visible = self.layers.show_iterate(iterate.image)
-        self.progress.show_step(iterate)
-        self.look_back.add(iterate)
+            visible = self._show(step)
+        self.progress.show_step(step)
+        self.look_back.add(step)
         gone = "" if visible else " The result layer was deleted; the final result will be added."
-        self.say(in_words(iterate) + gone)
+        self.say(in_words(step) + gone)
 
-    def _on_returned(self, result: Reconstruction) -> None:
-        self.layers.show_result(result)
-        self.say(in_words(result, self.progress.step))
+    def _show(self, step: Iterate) -> bool:
+        if not self._queue:
+            return self.layers.show_iterate(step.image)
+        self.layers.show_plane(step.image, self._queue[self.progress.part])
+        return True
+
+    def _on_plane_done(self, done: Done) -> None:
+        if done.result is not None:
+            self.layers.finish_plane(done.result, self._queue[done.place])
+        if done.failure:
+            self._failures.append(f"{done.name}: {done.failure}")
+        self.progress.show_part(done.place + 1)
+        self.look_back.begin()
+
+    def _on_returned(self, result: Reconstruction | int) -> None:
+        if isinstance(result, Reconstruction):
+            self.layers.show_result(result)
+            self.say(in_words(result, self.progress.step))
+        else:
+            self.layers.finish_stack()
+            self.say(f"{len(self._queue) - result} of {len(self._queue)} planes reconstructed.{self._failed()}")
         self.progress.stop("done")
+
+    def _failed(self) -> str:
+        return f" Failed: {' '.join(self._failures[:MOST_NAMED])}{' …' * (len(self._failures) > MOST_NAMED)}" if self._failures else ""
 
     def _on_failed(self, sentence: str) -> None:
         self.layers.leave_result()
@@ -288,12 +319,9 @@ class ReconstructWidget(Panel):
 
     def _on_cancelled(self) -> None:
         kept = self.layers.leave_result()
-        self.say("Cancelled." + (" The last image stays." if kept else ""))
+        stays = f" {self.progress.part} of {len(self._queue)} planes are done." if self._queue else " The last image stays." if kept else ""
+        self.say(f"Cancelled.{stays}{self._failed()}")
         self.progress.stop("cancelled")
 
     def _on_ended(self) -> None:
         self._on_choice()
-
-
-def _not_zero(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.isfinite(image) & (image != 0)

@@ -24,9 +24,9 @@ SECTIONS: dict[type[Params], str] = {  # of the plugin's settings
 _session: dict[tuple[str, type[Params]], Params] = {}
 
 
-def remember(form: ParamsForm[P], widget: str) -> None:
-    """Give ``form`` the values that are remembered for its model in that ``widget``, and remember what it is changed to."""
-    form.set_values(_first_values(form.model, widget))
+def remember(form: ParamsForm[P], widget: str, first: P | None = None) -> None:
+    """Give ``form`` the values that are remembered for its model in that ``widget``, else ``first``; remember what it is changed to."""
+    form.set_values(_first_values(form.model, widget, first))
     form.changed.connect(lambda: _keep_for_session(form, widget))
     form.edited.connect(lambda: _keep_for_good(form))
 
@@ -36,9 +36,11 @@ def forget() -> None:
     _session.clear()
 
 
-def _first_values(model: type[P], widget: str) -> P:
+def _first_values(model: type[P], widget: str, first: P | None) -> P:
     if (widget, model) in _session:
         return _session[widget, model]  # type: ignore[return-value]
+    if first is not None:
+        return first
     settings = _settings(model)
     kept = {} if settings is None else {name: getattr(settings, name) for name in type(settings).model_fields}
     try:

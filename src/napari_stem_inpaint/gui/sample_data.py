@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..frames import Frame
 from ..params import AcquisitionParams, ScanParams, SimulationParams
-from .layers import KEY, LayerData, contrast, frame_layer, measurement_layers
+from .layer_data import KEY, LayerData, contrast, frame_layer, measurement_layers
+from .preloading import aside
 
 SIDE_PX = 256
 PIXEL_SIZE_NM = 0.02
@@ -47,10 +48,10 @@ def _sample(params: SimulationParams, scan: ScanParams, acquisition: Acquisition
     from ..simulation.acquisition import acquire
     from ..simulation.imaging import simulate
 
-    made = simulate(params)
+    made = aside(lambda: simulate(params))
     kind = "Defective " if params.vacancies else "Particle of " if params.scene == "nanoparticle" else ""
     frame = Frame(made.image, made.pixel_size_nm, f"{kind}{params.crystal}", made.metadata)
-    measurement = acquire(frame, make_scan(frame.shape, scan), acquisition or AcquisitionParams())
+    measurement = aside(lambda: acquire(frame, make_scan(frame.shape, scan), acquisition or AcquisitionParams()))
     limits = contrast(measurement.values[measurement.mask])
     array, keywords, layer = frame_layer(frame, limits=limits)
     truth = array, {**keywords, "name": f"{frame.name} truth"}, layer

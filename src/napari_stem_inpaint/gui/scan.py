@@ -16,7 +16,8 @@ from . import scan_jobs
 from .combos import LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .draw_regions import DrawRegions
 from .forms import ParamsForm, add_row
-from .layers import KEY, Layers, Place, notes_of, pixel_size_nm
+from .layer_data import KEY, Place, notes_of, pixel_size_nm
+from .layers import Layers
 from .newest import Newest
 from .panel import Panel
 from .remembered import remember

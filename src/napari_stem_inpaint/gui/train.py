@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QDockWidget, QFormLayout, QMessageBox, QProgressBar, QPushButton, QWidget
 
 from ..denoisers.registry import CLASSICAL_NAMES
@@ -22,6 +21,7 @@ from .panel import Panel
 from .presets import PresetCombo
 from .progress import clock
 from .reconstruct import ReconstructWidget
+from .remembered import remember
 from .save_choice import SaveChoice
 from .training_view import TrainingView
 
@@ -75,7 +75,7 @@ class TrainWidget(Panel):
         self.runner.failed.connect(self._on_failed)
         self.runner.cancelled.connect(self._on_cancelled)
         self.runner.ended.connect(self._on_choice)
-        self.form.set_values(next(iter(PRESETS.values())))
+        remember(self.form, "Train", next(iter(PRESETS.values())))
 
     def _build(self) -> None:
         for widget, label, tip in ((self.preset, "Preset", self.preset.toolTip()), (self.save, "Save as", self.save.line.toolTip())):
@@ -105,11 +105,9 @@ class TrainWidget(Panel):
         for part in (self.recall_button, self.progress, self.use_button, self.view):
             part.hide()
 
-    def event(self, event: QEvent) -> bool:
-        """Stop, too, when the dock is closed: napari takes the widget out and keeps it."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._stop.set()
-        return bool(super().event(event))
+    def end(self) -> None:
+        """Stop, and keep what was learned."""
+        self._stop.set()
 
     # --- choices
 

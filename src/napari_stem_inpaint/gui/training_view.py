@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from ..denoisers.cards import GAINS_BY
 from .curves import TEXT_PX, GainBars, History, LossCurve
-from .layers import contrast, grey
+from .layer_data import contrast, grey
 from .picture import draw_label, fitted, font, picture_of
 
 if TYPE_CHECKING:

@@ -92,13 +92,15 @@ class Message:
 
 
 def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
-    """Run ``job``, yielding at most ten steps a second: the newest iterate, always the last, or all the news since the step before.
+    """Run ``job``, yielding at most ten steps a second: all the news since the step before, and the newest iterate after them.
 
+    The last iterate is always among them, unless news came after it.
     The final message says how it ended.
-    No exception leaves this generator: Qt workers swallow a ``RuntimeError`` and then never finish.
+    No exception leaves this generator, not even ``SystemExit``: Qt workers swallow a ``RuntimeError``, and after it never finish.
     """
     work: Work | None = None
-    newest: Iterate | tuple[Any, ...] | None = None
+    news: tuple[Any, ...] = ()
+    newest: Iterate | None = None
     shown = -INTERVAL_S
     try:
         work = job(control.tick)
@@ -111,31 +113,38 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
                 end = Message(generation, "returned", stop.value)
                 break
             if isinstance(item, str):
+                yield from _steps(generation, news, newest)
+                news, newest = (), None
                 yield Message(generation, "said", item)
                 continue
-            newest = _gathered(newest, item)
+            if isinstance(item, tuple):
+                news, newest = (*news, *item), None  # what is news tells more than the iterate before it
+            else:
+                newest = replace(item, image=np.array(item.image, dtype=np.float32))
             if time.monotonic() - shown >= INTERVAL_S:
-                yield Message(generation, "stepped", newest)
-                newest, shown = None, time.monotonic()
+                yield from _steps(generation, news, newest)
+                news, newest, shown = (), None, time.monotonic()
     except Cancelled:
         end = Message(generation, "cancelled")
-    except Exception as error:
+    except GeneratorExit:
+        raise
+    except BaseException as error:
         end = Message(generation, "failed", ours(error))
     finally:
         if work is not None:
             _close(work)
-    if newest is not None:
-        yield Message(generation, "stepped", newest)
+    yield from _steps(generation, news, newest)
     yield end
 
 
-def _gathered(before: Iterate | tuple[Any, ...] | None, item: Iterate | tuple[Any, ...]) -> Iterate | tuple[Any, ...]:
-    if isinstance(item, Iterate):
-        return replace(item, image=np.array(item.image, dtype=np.float32))
-    return (*before, *item) if isinstance(before, tuple) else item
+def _steps(generation: int, news: tuple[Any, ...], newest: Iterate | None) -> Iterator[Message]:
+    if news:
+        yield Message(generation, "stepped", news)
+    if newest is not None:
+        yield Message(generation, "stepped", newest)
 
 
-def ours(error: Exception) -> StemInpaintError:
+def ours(error: BaseException) -> StemInpaintError:
     """Return ``error``, just caught, as one of ours without the traceback, which would keep the frames' arrays alive."""
     if not isinstance(error, StemInpaintError):
         log.error("The work failed:\n%s", traceback.format_exc())  # as text: a record would keep the arrays alive
@@ -170,6 +179,7 @@ class Runner(QObject):
         self._control: Control | None = None
         self._worker: Any = None
         self._last: Message | None = None
+        self._held = False
         self._grace = QTimer(self)
         self._grace.setSingleShot(True)
         self._grace.setInterval(GRACE_MS)
@@ -182,8 +192,8 @@ class Runner(QObject):
 
     @property
     def paused(self) -> bool:
-        """Whether the job waits."""
-        return self._control is not None and self._control.paused
+        """Whether the job waits because it was asked to."""
+        return self._control is not None and self._control.paused and not self._held
 
     def start(self, job: Job) -> None:
         """Start ``job``; one that is under way is dropped."""
@@ -225,11 +235,13 @@ class Runner(QObject):
         control = None if self.paused else self._control
         if control is not None:
             control.pause()
+            self._held = True
         try:
             yield
         finally:
             if control is not None:
                 control.resume()
+                self._held = False
 
     def _on_yielded(self, message: Message) -> None:
         if message.generation != self._generation or self._control is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..frames import Frame, Measurement, NoiseModel
+from ..frames import FloatImage, Frame, Mask, Measurement, NoiseModel
 from .boundary import checked_file, reading
 from .direct_electron import find_companions, read_direct_electron
 from .notes import Notes, measurement_from
@@ -15,7 +16,11 @@ from .reading import read
 from .scan_files import read_mask, read_scan
 from .tiff import notes_of
 
-HOW_TO_MASK = "pass a mask (TIFF, PNG or NPY image, 0 = unmeasured, or a CSV of positions)"
+HOW_TO_MASK = "pass a mask (TIFF, PNG or NPY image, 0 = unmeasured; a CSV of positions; or one of the words nan and zero)"
+MARKED: dict[str, Callable[[FloatImage], Mask]] = {  # how an image itself may mark the unmeasured positions
+    "nan": lambda image: np.isfinite(image),
+    "zero": lambda image: np.isfinite(image) & (image != 0),
+}
 
 
 def read_measurement(path: str | Path, mask: str | Path | None = None, index: int | None = None) -> Measurement:
@@ -26,7 +31,8 @@ def read_measurement(path: str | Path, mask: str | Path | None = None, index: in
     path
         A measurement that this package wrote, a Direct Electron movie with its companions, or any image with a ``mask``.
     mask
-        Mask image (0 = unmeasured) or CSV of positions; not needed where the file knows its own.
+        Mask image (0 = unmeasured) or CSV of positions; "nan" or "zero" where the image holds that at unmeasured positions; not needed
+        where the file knows its own.
     index
         Which image of the file, counted from 0; needed where it holds several.
 
@@ -44,6 +50,8 @@ def read_measurement(path: str | Path, mask: str | Path | None = None, index: in
         if notes is None:
             raise InputError(_no_mask(frame, source.name))
         return measurement_from(frame, notes, source.name)
+    if str(mask) in MARKED:
+        return Measurement.from_arrays(frame.image, MARKED[str(mask)](frame.image), frame.pixel_size_nm, "unknown", frame.name)
     is_table = Path(mask).suffix.lower() == ".csv"
     scan = read_scan(mask, frame.shape) if is_table else None
     measured = read_mask(mask, frame.shape) if scan is None else scan.mask

@@ -1,0 +1,90 @@
+"""A measurement as the solvers see it: between 0 and 1, in double precision on the device, with a margin around."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..frames import FloatImage, Measurement
+
+MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The measurement scaled to [0, 1]: ``y`` and ``mask`` (Y, X) with a margin, mask 1 = measured; and how to scale back."""
+
+    y: torch.Tensor
+    mask: torch.Tensor
+    low: float
+    span: float
+
+    def beats(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor, noise: float, share: float, sure: float = 0.0) -> bool:
+        """Whether ``new`` predicts the positions ``where`` better than ``old``.
+
+        By a ``share`` of the error beyond the ``noise``, and by ``sure`` standard errors of the comparison: a single position, far off in
+        a gap at the border, does not decide.
+        """
+        there = where > 0
+        before, after = ((image - self.y)[there].square() for image in (old, new))
+        gains = before - after
+        uncertain = float(gains.std()) / math.sqrt(max(gains.numel(), 1)) if gains.numel() > 1 else 0.0
+        return float(gains.mean()) > share * max(0.0, float(before.mean()) - noise**2) + sure * uncertain
+
+    def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
+        """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
+        change = (new - old) * where
+        return min(1.0, max(0.0, float((change * (self.y - old)).sum() / change.square().sum().clamp(min=1e-30))))
+
+    def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
+        """RMS difference to the measurement at the positions ``where``."""
+        return float((((image - self.y) * where).square().sum() / where.sum()).sqrt())
+
+    def unscale(self, image: torch.Tensor) -> FloatImage:
+        """Return a CPU float32 image in the input's units, with memory of its own."""
+        return (self.frame(image).cpu().double().numpy() * self.span + self.low).astype(np.float32)
+
+    @staticmethod
+    def frame(image: torch.Tensor) -> torch.Tensor:
+        """Cut off the margin."""
+        return image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+
+
+def scaled(measurement: Measurement, device: torch.device) -> Problem:
+    """Return ``measurement`` on ``device``.
+
+    Raises
+    ------
+    InputError
+        If all measured values are equal.
+    """
+    known = measurement.values[measurement.mask].astype(np.float64)
+    low, high = np.percentile(known, (0.1, 99.9))
+    if not high > low:
+        low, high = known.min(), known.max()
+    if not high > low:
+        raise InputError(
+            f"All {known.size} measured values are equal ({known[0]:g}), so there is nothing to reconstruct; check image and mask."
+        )
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    mask = with_margin(torch.as_tensor(measurement.mask).to(device, dtype))
+    y = with_margin(torch.as_tensor((measurement.values.astype(np.float64) - low) / (high - low)).to(device, dtype)) * mask
+    return Problem(y, mask, float(low), float(high - low))
+
+
+def with_margin(image: torch.Tensor) -> torch.Tensor:
+    """Return ``image`` (Y, X) with zeros around it."""
+    return torch.nn.functional.pad(image, (MARGIN_PX,) * 4)
+
+
+def withhold(mask: torch.Tensor, fraction: float, rng: np.random.Generator) -> torch.Tensor:
+    """Return a mask (Y, X) of a random part of the measured positions."""
+    where = np.flatnonzero(mask.cpu().numpy())
+    chosen = rng.choice(where, max(1, round(fraction * where.size)), replace=False)
+    out = torch.zeros_like(mask).view(-1)
+    out[torch.as_tensor(chosen, device=mask.device)] = 1
+    return out.view(mask.shape)
