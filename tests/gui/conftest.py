@@ -1,5 +1,6 @@
 """Small layers, fake work and a watched viewer for the widgets' tests."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,15 @@ from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 
 SIDE = 64
+
+
+@pytest.fixture(autouse=True, scope="module")
+def libraries_are_not_searched_for_garbage() -> Iterator[None]:
+    """Spare every later collection, of which a viewer makes several, what is loaded by now: it takes most of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -143,7 +143,7 @@ def test_a_results_settings_go_back_into_the_form(
         docked.form.set_values(ReconstructionParams(solver="cubic"))
         docked.measured_combo.choose(None)
         click(qtbot, judge.save_group.again_button)
-        other = next(w for w in QApplication.allWidgets() if isinstance(w, ReconstructWidget) and w is not docked)
+        other = next(w for w in docked.window().findChildren(ReconstructWidget) if w is not docked)
         assert other.form.values() == ReconstructionParams(solver="irls", seed=5)
         assert other.measured_combo.currentText() == "lattice measured"
         with qtbot.waitSignal(judge.runner.returned, timeout=30000):

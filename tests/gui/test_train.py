@@ -183,6 +183,8 @@ def test_closing_and_reopening_the_widget_resumes(qtbot: Any, widget: TrainWidge
     again = TrainWidget(viewer)
     qtbot.addWidget(again)
     assert again.run_button.text() == "Resume"
+    assert "stands at" in again.hint.text()
+    again.form.controls["learning_rate"].value *= 0.5
     assert "begun with other settings" in again.hint.text()
     click(qtbot, again.recall_button)
     assert again.form.values() == widget.form.values()
