@@ -32,7 +32,7 @@ from .solvers.one_pass import informed, remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
 from .solvers.problem import scaled, with_margin, withhold
 from .solvers.sparse import LENGTHS, SPARSE
-from .solvers.spectral import Tick, fourier_sparse, gaussian_process, lowest
+from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_process, krige, line_power, lowest
 
 FEWEST = 32  # measured positions below which nothing can be withheld
 WINDOW_PX = 256  # the prior is chosen on a window of this side
@@ -42,6 +42,8 @@ EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradien
 QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: to choose in haste; to choose and begin with; for a result
 REWEIGHTINGS = 6
 AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
+PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
+LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
 LAST_STEPS = 8  # repeated when the withheld measurements are back
 DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and denoising
 GENTLE = 0.25  # begins anew there, with this share of the strength
@@ -67,16 +69,21 @@ class _Prior:
 class _Start:
     """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
 
-    ``error`` is its RMS there, ``before`` that without the pass.
+    ``error`` is its RMS there, ``before`` that without the pass. ``power``, if given, is the spectrum of an estimate to krige by in place
+    of the rounds; ``share`` is how much is taken of what the pass changes.
     """
 
     rounds: int
     error: float
     passed: bool = False
     before: float = 0.0
+    power: torch.Tensor | None = None
+    share: float = 1.0
 
     def __str__(self) -> str:
         words = f"Fourier-sparse start, {self.rounds} re-weighting{'s' * (self.rounds > 1)}" if self.rounds else "Gaussian-process start"
+        if self.power is not None:
+            return f"start kriged by the spectrum of an estimate{', one pass' * (self.share > 0)}"
         return words + ", one pass" * self.passed
 
 
@@ -229,7 +236,8 @@ class _Run:
         if params.solver == "one-pass":
             self.total = 3
         if params.solver in (*PLUG_AND_PLAY, "fire"):
-            self.total += (len(self.data_steps) + (not self.noisy)) * params.iterations + LAST_STEPS + REWEIGHTINGS + 1
+            again = 0 if self.noisy else params.iterations + REWEIGHTINGS + 1
+            self.total += self.noisy * PILOTS + len(self.data_steps) * params.iterations + again + LAST_STEPS
 
     def _loaded(self, name: str, task: str) -> Prior:
         network = load_denoiser(name, self.device, task)
@@ -285,20 +293,24 @@ class _Run:
         passing = self.inpainter is not None and p.solver in PLUG_AND_PLAY
         begun, start = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0, passing)
         yield self._iterate(start, REWEIGHTINGS + 2, begun.error, str(begun))
-        found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), REWEIGHTINGS + 2)
-        if found is None or (not self.noisy and problem.rms(found.image, withheld) > DOUBT * begun.error):
-            index = self.total - LAST_STEPS - (not self.noisy) * p.iterations
-            passing = passing and (self.noisy or p.start == "one-pass")  # few withheld ones lie at borders
+        index = REWEIGHTINGS + 2
+        if self.noisy and p.start == "auto":
+            begun, start = yield from self._follow_lines(begun, start, visible, withheld, prior, index)
+            index += PILOTS
+        found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), index)
+        if not self.noisy and (found is None or problem.rms(found.image, withheld) > DOUBT * begun.error):
+            index = self.total - LAST_STEPS - p.iterations
+            passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
             begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1, passing)
-            if not self.noisy:
-                sigmas = self._sigmas(prior, GENTLE)
-                again = yield from self._trial(start, visible, withheld, prior, sigmas, index)
-                if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
-                    found = again
-            if found is None or not problem.beats(found.image, start, withheld, prior.sigma, CAUTION, SURE):
-                note = f"{begun}; kept, because denoising did not predict withheld measurements better"
-                yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
-                return
+            again = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior, GENTLE), index)
+            if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
+                found = again
+            if found is not None and not problem.beats(found.image, start, withheld, 0.0, CAUTION, SURE):
+                found = None
+        if found is None:
+            note = f"{begun}; kept, because denoising did not predict withheld measurements better"
+            yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
+            return
         share = problem.share(found.image, start, withheld) if self.noisy else 1.0
         last, error = found.sigmas[-LAST_STEPS:], problem.rms(start + share * (found.image - start), withheld)
         done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
@@ -380,6 +392,41 @@ class _Run:
             return chosen, start
         return _Start(rounds, problem.rms(image, withheld), True, chosen.error), image
 
+    def _follow_lines(
+        self, begun: _Start, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, index: int
+    ) -> Generator[Iterate, None, tuple[_Start, torch.Tensor]]:
+        """Krige by the spectrum of the best estimate, pass that, and begin again with the result, as long as it predicts better."""
+        problem = self.problem
+        for k in range(1, PILOTS + 1):
+            power = self._line_power(start, prior)
+            image = self._kriged_by(power, visible, prior)
+            before, share = problem.rms(image, withheld), 0.0
+            if self.inpainter is not None:
+                passed = self._passed(image, visible, prior, before)
+                share = problem.share(passed, image, withheld)
+                image = torch.lerp(image, passed, share)
+            error = problem.rms(image, withheld)
+            yield self._iterate(image, index + k, error, "choosing the start")
+            if not problem.beats(image, start, withheld, prior.sigma, GAIN):
+                break
+            begun, start = _Start(0, error, share > 0, before, power, share), image
+        return begun, start
+
+    def _line_power(self, image: torch.Tensor, prior: _Prior) -> torch.Tensor:
+        return line_power(image.float(), Grid.of(image.float(), 3 * PAD), prior.width)
+
+    def _kriged_by(self, power: torch.Tensor, mask: torch.Tensor, prior: _Prior) -> torch.Tensor:
+        """Return what the measurements at ``mask`` say, by this spectrum and with the noise that they have."""
+        y, seen = self.problem.y.float(), mask.float()
+        mean, grid = (y * seen).sum() / seen.sum(), Grid.of(y, 3 * PAD)
+        field = krige(y - mean, seen, power, grid, self._relative(prior.sigma), LINE_STEPS, self.tick, LINE_TOLERANCE)
+        return (mean + grid.crop(field)).to(mask)
+
+    def _relative(self, noise: float) -> float:
+        """Return ``noise`` relative to the standard deviation of the field below it."""
+        total = float(self.problem.y[self.problem.mask > 0].var())
+        return noise / math.sqrt(max(total - noise**2, noise**2))
+
     def _trial(
         self, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, sigmas: list[float], index: int
     ) -> Generator[Iterate, None, _Found | None]:
@@ -429,8 +476,7 @@ class _Run:
             width, ratio = best(EXACT), (WIDTHS[1] / WIDTHS[0]) ** 0.5
             return _Prior(min((width / ratio, width, width * ratio), key=lambda w: errors(w, EXACT)[1]), EXACT, 0.0)
         if known := self.params.noise_std / self.problem.span:
-            total = float(self.problem.y[self.problem.mask > 0].var())
-            noise = known / max(total - known**2, known**2) ** 0.5
+            noise = self._relative(known)
             return _Prior(best(noise), noise, known)
         width = best(0.1)
         noise = lowest(NOISES, lambda n: errors(width, n)[1])
@@ -443,8 +489,11 @@ class _Run:
             yield image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
     def _start(self, mask: torch.Tensor, prior: _Prior, begun: _Start) -> torch.Tensor:
-        image = next(islice(self._starts(mask, prior, FINE_STEPS), begun.rounds, None))
-        return self._passed(image, mask, prior, begun.before) if begun.passed else image
+        if begun.power is None:
+            image = next(islice(self._starts(mask, prior, FINE_STEPS), begun.rounds, None))
+        else:
+            image = self._kriged_by(begun.power, mask, prior)
+        return torch.lerp(image, self._passed(image, mask, prior, begun.before), begun.share) if begun.passed else image
 
     def _steps(self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
         solver, denoise = self.params.solver, self.denoiser

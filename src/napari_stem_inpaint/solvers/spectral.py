@@ -13,6 +13,7 @@ import torch
 from scipy.fft import next_fast_len
 
 Tick = Callable[[], None]
+LINE_FLOOR = 3e-6  # of the power of the highest line
 PAD = 16  # px: at least; correlation does not reach further, so nothing wraps around
 
 
@@ -125,12 +126,27 @@ def lowest(candidates: Sequence[float], error: Callable[[float], float]) -> floa
     return float(candidates[min(tried, key=tried.__getitem__)])
 
 
+def line_power(image: torch.Tensor, grid: Grid, width: float) -> torch.Tensor:
+    """Return the power spectrum of a field of which ``image`` (Y, X) is a first estimate, of variance one.
+
+    The empirical Wiener filter's (Ghael et al. 1997, doi 10.1117/12.279675): that of the estimate itself, plus a smooth floor of
+    spectral ``width`` that keeps possible what it lacks. Where a lattice repeats, its lines stand far above the noise.
+    """
+    power = torch.fft.rfft2((image - image.mean()) * hann(image), s=grid.padded).abs().square()
+    return unit_variance(power / power.max().clamp(min=1e-30) + LINE_FLOOR * torch.exp(-grid.k2 / (1.5 * width) ** 2), grid)
+
+
+def hann(image: torch.Tensor) -> torch.Tensor:
+    """Return a window as large as ``image`` (Y, X) that falls to zero at its borders."""
+    y, x = (torch.hann_window(n, periodic=False, dtype=image.dtype, device=image.device) for n in image.shape)
+    return torch.outer(y, x)
+
+
 def lattice_power(image: torch.Tensor, grid: Grid, width: float) -> torch.Tensor:
     """Return the power spectrum that the error of ``image`` (Y, X) is expected to have, of variance one.
 
     Between smooth and lattice-like: a smooth Gaussian of spectral ``width``, raised where ``image`` itself has spectral lines.
     """
-    y, x = (torch.hann_window(n, periodic=False, dtype=image.dtype, device=image.device) for n in grid.shape)
-    amplitude = torch.fft.rfft2((image - image.mean()) * torch.outer(y, x), s=grid.padded).abs()
+    amplitude = torch.fft.rfft2((image - image.mean()) * hann(image), s=grid.padded).abs()
     smooth = torch.exp(-grid.k2 / width**2)
     return unit_variance((amplitude / amplitude.max().clamp(min=1e-30)).sqrt() * smooth + 0.01 * smooth**2, grid)
