@@ -27,64 +27,23 @@ from .metrics import evaluate, sre_db
 from .params import PLUG_AND_PLAY, ReconstructionParams
 from .recipes import recipe, uses_inpainter
 from .solvers.classical import INTERPOLATIONS
-from .solvers.equivariance import DenoiseFunction, equivariant
-from .solvers.one_pass import informed, remeasuring
+from .solvers.equivariance import equivariant
+from .solvers.one_pass import remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
 from .solvers.problem import scaled, with_margin, withhold
 from .solvers.sparse import LENGTHS, SPARSE
-from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_process, krige, line_power, lowest
+from .solvers.spectral import Tick
+from .starts import CAUTION, FEWEST, FINE_STEPS, GAIN, PILOTS, REWEIGHTINGS, ROUGH_STEPS, Choice, GaussianPrior, Start, Starts
 
-FEWEST = 32  # measured positions below which nothing can be withheld
-WINDOW_PX = 256  # the prior is chosen on a window of this side
-WIDTHS = np.geomspace(0.03, 0.3, 13).tolist()
-NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
-EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
-QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: to choose in haste; to choose and begin with; for a result
-REWEIGHTINGS = 6
 AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
-PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
-LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
 LAST_STEPS = 8  # repeated when the withheld measurements are back
 DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and denoising
 GENTLE = 0.25  # begins anew there, with this share of the strength
-GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
-CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
 SURE = 1.2  # standard errors by which a doubtful one must be better; a single position makes one
 HIGHEST, LOWEST = 2.0, 0.2  # first and last denoising strength where there is noise, relative to it
 NOISY_WITHHELD = 0.1  # at least; noise hides what is better
 
 DenoiserLike = Callable[[torch.Tensor, float], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class _Prior:
-    """The Gaussian process: spectral ``width`` in cycles/px, ``noise`` relative to the field, ``sigma`` relative to the range."""
-
-    width: float
-    noise: float
-    sigma: float
-
-
-@dataclass(frozen=True)
-class _Start:
-    """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
-
-    ``error`` is its RMS there, ``before`` that without the pass. ``power``, if given, is the spectrum of an estimate to krige by in place
-    of the rounds; ``share`` is how much is taken of what the pass changes.
-    """
-
-    rounds: int
-    error: float
-    passed: bool = False
-    before: float = 0.0
-    power: torch.Tensor | None = None
-    share: float = 1.0
-
-    def __str__(self) -> str:
-        words = f"Fourier-sparse start, {self.rounds} re-weighting{'s' * (self.rounds > 1)}" if self.rounds else "Gaussian-process start"
-        if self.power is not None:
-            return f"start kriged by the spectrum of an estimate{', one pass' * (self.share > 0)}"
-        return words + ", one pass" * self.passed
 
 
 @dataclass(frozen=True)
@@ -269,184 +228,117 @@ class _Run:
             raise InputError(
                 f"At least {FEWEST} measured positions are needed, but the mask has {int(problem.mask.sum())}; use the solver cubic."
             )
-        rng = np.random.default_rng(p.seed)
-        withheld = withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, rng)
-        visible = problem.mask - withheld
-        prior = self._prior(visible, withheld)
+        withheld = withhold(problem.mask, max(p.withheld, NOISY_WITHHELD) if self.noisy else p.withheld, np.random.default_rng(p.seed))
+        starts = Starts(problem, p, withheld, self.noisy, self.inpainter, self.tick)
+        prior = starts.prior
         if (network := self.prior or self.inpainter) is not None:
             self._remarks += tuple(network.card.remarks(self.measurement.pixel_size_nm, prior.sigma))
         if p.solver == "gp":
-            yield self._iterate(
-                self._start(problem.mask, prior, _Start(0, 0.0)), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px"
-            )
-            return
-        if p.solver in SPARSE:
-            yield from self._sparse(visible, withheld, prior)
-            return
-        if p.solver == "one-pass":
-            yield from self._one_pass(visible, withheld, prior)
-            return
-        if p.solver == "irls":
-            begun, _ = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, 0, False)
-            yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, str(begun))
-            return
+            yield self._iterate(starts.again(Start(0, 0.0)), self.total, 0.0, f"Gaussian process, width {prior.width:.3f} cycles/px")
+        elif p.solver in SPARSE:
+            yield from self._sparse(starts)
+        elif p.solver == "one-pass":
+            yield from self._one_pass(starts)
+        elif p.solver == "irls":
+            begun, _ = yield from self._shown(starts.choose(FINE_STEPS, False), 0)
+            yield self._iterate(starts.again(begun), self.total, begun.error, str(begun))
+        else:
+            yield from self._plug_and_play(starts)
+
+    def _shown(self, choice: Choice, index: int) -> Generator[Iterate, None, tuple[Start, torch.Tensor]]:
+        """Pass on every image of ``choice`` as an iterate after the one of this ``index``; return what it returns."""
+        while True:
+            try:
+                image, error = next(choice)
+            except StopIteration as chosen:
+                begun, start = chosen.value
+                return begun, start
+            index += 1
+            yield self._iterate(image, index, error, "choosing the start")
+
+    def _plug_and_play(self, starts: Starts) -> Iterator[Iterate]:
+        p, problem, withheld = self.params, self.problem, starts.withheld
         passing = self.inpainter is not None and p.solver in PLUG_AND_PLAY
-        begun, start = yield from self._choose_start(visible, withheld, prior, ROUGH_STEPS, 0, passing)
-        yield self._iterate(start, REWEIGHTINGS + 2, begun.error, str(begun))
+        begun, start = yield from self._shown(starts.choose(ROUGH_STEPS, passing), 0)
         index = REWEIGHTINGS + 2
+        yield self._iterate(start, index, begun.error, str(begun))
         if self.noisy and p.start == "auto":
-            begun, start = yield from self._follow_lines(begun, start, visible, withheld, prior, index)
+            begun, start = yield from self._shown(starts.follow_lines(begun, start), index)
             index += PILOTS
-        found = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior), index)
-        if not self.noisy and (found is None or problem.rms(found.image, withheld) > DOUBT * begun.error):
+        found = yield from self._trial(start, starts, self._sigmas(starts.prior), index)
+        if not self.noisy and (found is None or starts.error(found.image) > DOUBT * begun.error):
             index = self.total - LAST_STEPS - p.iterations
             passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
-            begun, start = yield from self._choose_start(visible, withheld, prior, FINE_STEPS, index - REWEIGHTINGS - 1, passing)
-            again = yield from self._trial(start, visible, withheld, prior, self._sigmas(prior, GENTLE), index)
+            begun, start = yield from self._shown(starts.choose(FINE_STEPS, passing), index - REWEIGHTINGS - 1)
+            again = yield from self._trial(start, starts, self._sigmas(starts.prior, GENTLE), index)
             if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
                 found = again
             if found is not None and not problem.beats(found.image, start, withheld, 0.0, CAUTION, SURE):
                 found = None
         if found is None:
             note = f"{begun}; kept, because denoising did not predict withheld measurements better"
-            yield self._iterate(self._start(problem.mask, prior, begun), self.total, begun.error, note)
+            yield self._iterate(starts.again(begun), self.total, begun.error, note)
             return
         share = problem.share(found.image, start, withheld) if self.noisy else 1.0
-        last, error = found.sigmas[-LAST_STEPS:], problem.rms(start + share * (found.image - start), withheld)
+        last, error = found.sigmas[-LAST_STEPS:], starts.error(start + share * (found.image - start))
         done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
-        for k, u in enumerate(self._steps(found.data_step, found.image, problem.mask, prior, last), 1):
+        for k, u in enumerate(self._steps(found.data_step, found.image, problem.mask, starts.prior, last), 1):
             if k == len(last) and share < 1:
-                begun_again = self._start(problem.mask, prior, begun)
+                begun_again = starts.again(begun)
                 u, done = begun_again + share * (u - begun_again), f"{done}, {share:.0%} of what they change"
             stage = "denoising with all measurements" if k < len(last) else done
             yield self._iterate(u, self.total - len(last) + k, error, stage)
 
-    def _one_pass(self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior) -> Iterator[Iterate]:
+    def _one_pass(self, starts: Starts) -> Iterator[Iterate]:
         """Let the network improve the Gaussian process, if it predicts the withheld part better than that."""
-        problem = self.problem
-        start = self._gaussian(visible, prior)
-        error = problem.rms(start, withheld)
+        problem, prior = self.problem, starts.prior
+        start = starts.gaussian(starts.visible)
+        error = starts.error(start)
         yield self._iterate(start, 1, error, "Gaussian process")
-        trial = self._passed(start, visible, prior, error)
-        yield self._iterate(trial, 2, problem.rms(trial, withheld), "one pass with withheld measurements")
-        if problem.beats(trial, start, withheld, prior.sigma, 0.0 if self.noisy else CAUTION, 0.0 if self.noisy else 1.0):
-            image = self._passed(self._gaussian(problem.mask, prior), problem.mask, prior, error)
-            yield self._iterate(image, 3, problem.rms(trial, withheld), "Gaussian process; one pass")
+        trial = starts.passed(start, starts.visible, error)
+        yield self._iterate(trial, 2, starts.error(trial), "one pass with withheld measurements")
+        worth = (0.0, 0.0) if self.noisy else (CAUTION, 1.0)
+        if problem.beats(trial, start, starts.withheld, prior.sigma, *worth):
+            image = starts.passed(starts.gaussian(problem.mask), problem.mask, error)
+            yield self._iterate(image, 3, starts.error(trial), "Gaussian process; one pass")
         else:
             note = "Gaussian process; kept, because the network did not predict withheld measurements better"
-            yield self._iterate(self._start(problem.mask, prior, _Start(0, error)), 3, error, note)
+            yield self._iterate(starts.again(Start(0, error)), 3, error, note)
 
-    def _gaussian(self, mask: torch.Tensor, prior: _Prior) -> torch.Tensor:
-        """Return a quick Gaussian process, in single precision."""
-        image = gaussian_process(self.problem.y.float(), mask.float(), prior.width, prior.noise, ROUGH_STEPS, self.tick).to(mask)
-        return image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
-
-    def _passed(self, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, error: float) -> torch.Tensor:
-        """Pass ``start``, whose error at withheld measurements is ``error``, through the one-pass network."""
-        assert self.inpainter is not None
-        sigma = max(error**2 - prior.sigma**2, (0.1 * error) ** 2) ** 0.5
-        network: DenoiseFunction = self.inpainter
-        to_improve = self.noisy and self.params.solver in PLUG_AND_PLAY  # worth the seven more passes where noise hides the rest
-        if (self.params.averaging == "all" or to_improve) and self.params.equivariance != "off":
-            network = equivariant(network, np.random.default_rng([self.params.seed, 2]), self.params.equivariance, lambda _: True)
-        inner = self.problem.frame
-        seen = informed(inner(start), inner(self.problem.y), inner(mask), prior.sigma, sigma)
-        image = start.clone()
-        inner(image).copy_(network(seen, sigma)[0, 0])
-        return image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
-
-    def _sparse(self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior) -> Iterator[Iterate]:
+    def _sparse(self, starts: Starts) -> Iterator[Iterate]:
         """Keep the strength of regularisation that predicts the withheld part best, and solve with all measurements."""
         errors = []
-        for k, image in enumerate(self._sparse_path(visible, prior), 1):
-            errors.append(self.problem.rms(image, withheld))
+        for k, image in enumerate(self._sparse_path(starts.visible, starts.prior), 1):
+            errors.append(starts.error(image))
             yield self._iterate(image, k, errors[-1], "choosing the regularisation")
         kept = int(np.argmin(errors))
-        for k, image in enumerate(islice(self._sparse_path(self.problem.mask, prior), kept + 1)):
+        for k, image in enumerate(islice(self._sparse_path(self.problem.mask, starts.prior), kept + 1)):
             stage = "solving with all measurements" if k < kept else f"{self.params.solver}, step {kept + 1} of {len(errors)}"
             yield self._iterate(image, self.total - kept + k, errors[k], stage)
 
-    def _sparse_path(self, mask: torch.Tensor, prior: _Prior) -> Iterator[torch.Tensor]:
+    def _sparse_path(self, mask: torch.Tensor, prior: GaussianPrior) -> Iterator[torch.Tensor]:
         y = self.problem.y
         start = torch.as_tensor(INTERPOLATIONS["cubic"](y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
-    def _choose_start(
-        self, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, steps: int, index: int, passing: bool
-    ) -> Generator[Iterate, None, tuple[_Start, torch.Tensor]]:
-        """Return what predicts the withheld part best, one pass through the network included if ``passing``, and its image."""
-        problem, forced = self.problem, self.params.start == "irls"
-        rounds, start = 0, problem.y
-        for k, image in enumerate(self._starts(visible, prior, steps)):
-            yield self._iterate(image, index + 1 + k, problem.rms(image, withheld), "choosing the start")
-            if k == 0 or (forced and k == 1) or problem.beats(image, start, withheld, prior.sigma, GAIN, float(self.noisy)):
-                rounds, start = k, image
-            if k == REWEIGHTINGS or k >= rounds + 2 or self.params.start == "gp":
-                break
-        chosen = _Start(rounds, problem.rms(start, withheld))
-        if not passing:
-            return chosen, start
-        image = self._passed(start, visible, prior, chosen.error)
-        worth = GAIN if self.noisy else CAUTION
-        if self.params.start != "one-pass" and not problem.beats(image, start, withheld, prior.sigma, worth, 1.0):
-            return chosen, start
-        return _Start(rounds, problem.rms(image, withheld), True, chosen.error), image
-
-    def _follow_lines(
-        self, begun: _Start, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, index: int
-    ) -> Generator[Iterate, None, tuple[_Start, torch.Tensor]]:
-        """Krige by the spectrum of the best estimate, pass that, and begin again with the result, as long as it predicts better."""
-        problem = self.problem
-        for k in range(1, PILOTS + 1):
-            power = self._line_power(start, prior)
-            image = self._kriged_by(power, visible, prior)
-            before, share = problem.rms(image, withheld), 0.0
-            if self.inpainter is not None:
-                passed = self._passed(image, visible, prior, before)
-                share = problem.share(passed, image, withheld)
-                image = torch.lerp(image, passed, share)
-            error = problem.rms(image, withheld)
-            yield self._iterate(image, index + k, error, "choosing the start")
-            if not problem.beats(image, start, withheld, prior.sigma, GAIN):
-                break
-            begun, start = _Start(0, error, share > 0, before, power, share), image
-        return begun, start
-
-    def _line_power(self, image: torch.Tensor, prior: _Prior) -> torch.Tensor:
-        return line_power(image.float(), Grid.of(image.float(), 3 * PAD), prior.width)
-
-    def _kriged_by(self, power: torch.Tensor, mask: torch.Tensor, prior: _Prior) -> torch.Tensor:
-        """Return what the measurements at ``mask`` say, by this spectrum and with the noise that they have."""
-        y, seen = self.problem.y.float(), mask.float()
-        mean, grid = (y * seen).sum() / seen.sum(), Grid.of(y, 3 * PAD)
-        field = krige(y - mean, seen, power, grid, self._relative(prior.sigma), LINE_STEPS, self.tick, LINE_TOLERANCE)
-        return (mean + grid.crop(field)).to(mask)
-
-    def _relative(self, noise: float) -> float:
-        """Return ``noise`` relative to the standard deviation of the field below it."""
-        total = float(self.problem.y[self.problem.mask > 0].var())
-        return noise / math.sqrt(max(total - noise**2, noise**2))
-
-    def _trial(
-        self, start: torch.Tensor, visible: torch.Tensor, withheld: torch.Tensor, prior: _Prior, sigmas: list[float], index: int
-    ) -> Generator[Iterate, None, _Found | None]:
+    def _trial(self, start: torch.Tensor, starts: Starts, sigmas: list[float], index: int) -> Generator[Iterate, None, _Found | None]:
         """Return the data step and the denoising steps that predict the withheld part best, and their image.
 
         None: the start predicts it better. Where there is noise, only the last step is judged, because the best of many would be so by
         chance, and mixed with the start as the withheld part asks for.
         """
-        best, found = start, None
+        best, found, withheld, sigma = start, None, starts.withheld, starts.prior.sigma
         for data_step in self.data_steps:
             k, u = 0, start
-            for k, u in enumerate(self._steps(data_step, start, visible, prior, sigmas), 1):
+            for k, u in enumerate(self._steps(data_step, start, starts.visible, starts.prior, sigmas), 1):
                 index += 1
-                yield self._iterate(u, index, self.problem.rms(u, withheld), "trial with withheld measurements")
+                yield self._iterate(u, index, starts.error(u), "trial with withheld measurements")
                 worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
-                if not self.noisy and self.problem.beats(u, best, withheld, prior.sigma, *worth):
+                if not self.noisy and self.problem.beats(u, best, withheld, sigma, *worth):
                     best, found = u, _Found(data_step, sigmas[:k], u)
             if self.noisy:
                 mixed = start + self.problem.share(u, start, withheld) * (u - start)
-                if self.problem.beats(mixed, best, withheld, prior.sigma, GAIN):
+                if self.problem.beats(mixed, best, withheld, sigma, GAIN):
                     best, found = mixed, _Found(data_step, sigmas[:k], u)
         return found
 
@@ -455,47 +347,9 @@ class _Run:
         scores: Mapping[str, float] = {} if self.truth is None else {"sre_db": sre_db(out, self.truth)}
         return Iterate(index, self.total, out, residual * self.problem.span, time.monotonic() - self.started, stage, scores, self.remarks)
 
-    def _prior(self, visible: torch.Tensor, withheld: torch.Tensor) -> _Prior:
-        """Choose the Gaussian process on a window in the middle of the frame."""
-        steps = QUICK_STEPS if self.params.solver == "one-pass" else ROUGH_STEPS
-        rows, columns = (slice(max(0, (n - WINDOW_PX) // 2), max(0, (n - WINDOW_PX) // 2) + WINDOW_PX) for n in self.problem.y.shape)
-        y, seen, hidden = (a[rows, columns] for a in (self.problem.y, visible, withheld))
-        if seen.sum() < FEWEST or not hidden.any():
-            y, seen, hidden = self.problem.y, visible, withheld
-
-        y, seen, hidden = y.float(), seen.float(), hidden.float()
-
-        def errors(width: float, noise: float) -> list[float]:
-            image = gaussian_process(y, seen, width, noise, steps, self.tick)
-            return [float((((image - y) * where).square().sum() / where.sum()).sqrt()) for where in (seen, hidden)]
-
-        def best(noise: float) -> float:
-            return lowest(WIDTHS, lambda width: errors(width, noise)[1])
-
-        if not self.noisy:
-            width, ratio = best(EXACT), (WIDTHS[1] / WIDTHS[0]) ** 0.5
-            return _Prior(min((width / ratio, width, width * ratio), key=lambda w: errors(w, EXACT)[1]), EXACT, 0.0)
-        if known := self.params.noise_std / self.problem.span:
-            noise = self._relative(known)
-            return _Prior(best(noise), noise, known)
-        width = best(0.1)
-        noise = lowest(NOISES, lambda n: errors(width, n)[1])
-        width = best(noise)
-        # what fits some of the noise is nearer to what it has seen than the noise, and as much farther from the rest
-        return _Prior(width, noise, math.prod(errors(width, noise)) ** 0.5)
-
-    def _starts(self, mask: torch.Tensor, prior: _Prior, steps: int) -> Iterator[torch.Tensor]:
-        for image in fourier_sparse(self.problem.y, mask, prior.width, prior.noise, steps, self.tick):
-            yield image if prior.sigma else torch.where(mask > 0, self.problem.y, image)
-
-    def _start(self, mask: torch.Tensor, prior: _Prior, begun: _Start) -> torch.Tensor:
-        if begun.power is None:
-            image = next(islice(self._starts(mask, prior, FINE_STEPS), begun.rounds, None))
-        else:
-            image = self._kriged_by(begun.power, mask, prior)
-        return torch.lerp(image, self._passed(image, mask, prior, begun.before), begun.share) if begun.passed else image
-
-    def _steps(self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: _Prior, sigmas: list[float]) -> Iterator[torch.Tensor]:
+    def _steps(
+        self, data_step: str, start: torch.Tensor, mask: torch.Tensor, prior: GaussianPrior, sigmas: list[float]
+    ) -> Iterator[torch.Tensor]:
         solver, denoise = self.params.solver, self.denoiser
         if solver == "fire":
             assert self.inpainter is not None
@@ -513,7 +367,7 @@ class _Run:
         images = (u for _, u in SOLVERS[solver](start, denoise, step, sigmas))
         return settled(mean_of_last(images, self.params.mean_of_last), self.params.tolerance)
 
-    def _sigmas(self, prior: _Prior, ease: float = 1.0) -> list[float]:
+    def _sigmas(self, prior: GaussianPrior, ease: float = 1.0) -> list[float]:
         """Return the strengths, log-spaced, the first eased; where there is noise, it is averaged over weak steps."""
         first, last = ease * self.params.sigma_start, self.params.sigma_end
         if prior.sigma:
