@@ -187,6 +187,7 @@ class _Run:
         # simulated noise asks for the kriged step, most experimental frames for the other
         tried = ("krige", "replace") if self.noisy else ("krige",)
         self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
+        self.iterations = max(1, params.iterations // 2) if self.noisy else params.iterations  # more gain nothing there
         self.total = 1
         if params.solver in (*PLUG_AND_PLAY, "irls", "fire"):
             self.total = REWEIGHTINGS + 2
@@ -195,8 +196,8 @@ class _Run:
         if params.solver == "one-pass":
             self.total = 3
         if params.solver in (*PLUG_AND_PLAY, "fire"):
-            again = 0 if self.noisy else params.iterations + REWEIGHTINGS + 1
-            self.total += self.noisy * PILOTS + len(self.data_steps) * params.iterations + again + LAST_STEPS
+            again = 0 if self.noisy else self.iterations + REWEIGHTINGS + 1
+            self.total += self.noisy * PILOTS + len(self.data_steps) * self.iterations + again + LAST_STEPS
 
     def _loaded(self, name: str, task: str) -> Prior:
         network = load_denoiser(name, self.device, task)
@@ -267,7 +268,7 @@ class _Run:
             index += PILOTS
         found = yield from self._trial(start, starts, self._sigmas(starts.prior), index)
         if not self.noisy and (found is None or starts.error(found.image) > DOUBT * begun.error):
-            index = self.total - LAST_STEPS - p.iterations
+            index = self.total - LAST_STEPS - self.iterations
             passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
             begun, start = yield from self._shown(starts.choose(FINE_STEPS, passing), index - REWEIGHTINGS - 1)
             again = yield from self._trial(start, starts, self._sigmas(starts.prior, GENTLE), index)
@@ -372,4 +373,4 @@ class _Run:
         first, last = ease * self.params.sigma_start, self.params.sigma_end
         if prior.sigma:
             first, last = min(first, HIGHEST * prior.sigma), max(last, LOWEST * prior.sigma)
-        return np.geomspace(max(first, last), last, self.params.iterations).tolist()  # type: ignore[no-any-return]
+        return np.geomspace(max(first, last), last, self.iterations).tolist()  # type: ignore[no-any-return]
