@@ -15,7 +15,7 @@ settings.load_profile("here")
 @pytest.fixture(autouse=True)
 def own_checkpoints(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's own checkpoints out of the tests."""
-    monkeypatch.setenv("STEM_INPAINT_CHECKPOINTS", str(tmp_path_factory.getbasetemp() / "checkpoints"))
+    monkeypatch.setenv("STEM_INPAINT_CHECKPOINTS", str(tmp_path_factory.mktemp("checkpoints")))
 
 
 @pytest.fixture(scope="session")
