@@ -345,6 +345,8 @@ class _Run:
 
     def _iterate(self, image: torch.Tensor, index: int, residual: float, stage: str) -> Iterate:
         out = self.problem.unscale(image)
+        if not np.isfinite(out).all():
+            raise SolverError(f"The image holds values that are not numbers ({stage}): the denoiser returned some, or the steps diverged.")
         scores: Mapping[str, float] = {} if self.truth is None else {"sre_db": sre_db(out, self.truth)}
         return Iterate(index, self.total, out, residual * self.problem.span, time.monotonic() - self.started, stage, scores, self.remarks)
 

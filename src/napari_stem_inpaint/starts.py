@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -15,7 +15,7 @@ from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.one_pass import informed
 from .solvers.problem import Problem
-from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_process, krige, line_power, lowest
+from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_power, gaussian_process, krige, line_power, lowest
 
 FEWEST = 32  # measured positions below which nothing can be withheld
 WINDOW_PX = 256  # the prior is chosen on a window of this side
@@ -26,6 +26,7 @@ QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: t
 REWEIGHTINGS = 6
 PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
 LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
+DEFECT, CONTRADICTED = 0.1, 4.0  # size of what such a spectrum leaves out, relative to the range; and its robust standard deviations
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
 
@@ -109,6 +110,9 @@ class Starts:
             if not self.problem.beats(image, start, self.withheld, self.prior.sigma, GAIN):
                 break
             begun, start = Start(0, error, share > 0, before, power, share), image
+        if begun.power is not None:
+            start = self._put_back(start, self.visible)
+            begun = replace(begun, error=self.error(start))
         return begun, start
 
     def again(self, begun: Start) -> torch.Tensor:
@@ -118,7 +122,9 @@ class Starts:
             image = next(islice(self._interpolated(mask, FINE_STEPS), begun.rounds, None))
         else:
             image = self._kriged_by(begun.power, mask)
-        return torch.lerp(image, self.passed(image, mask, begun.before), begun.share) if begun.passed else image
+        if begun.passed:
+            image = torch.lerp(image, self.passed(image, mask, begun.before), begun.share)
+        return image if begun.power is None else self._put_back(image, mask)
 
     def error(self, image: torch.Tensor) -> float:
         """Return the RMS error of ``image`` at the withheld part."""
@@ -158,6 +164,19 @@ class Starts:
         mean, grid = (y * seen).sum() / seen.sum(), Grid.of(y, 3 * PAD)
         field = krige(y - mean, seen, power, grid, self._relative(self.prior.sigma), LINE_STEPS, self._tick, LINE_TOLERANCE)
         return (mean + grid.crop(field)).to(mask)
+
+    def _put_back(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return ``image`` with what the measurements contradict beyond doubt: a vacancy that the spectrum of a lattice has filled.
+
+        The residual, as a smooth Gaussian process, is shrunk by the non-negative garrote (Gao 1998, doi 10.1080/10618600.1998.10474789).
+        """
+        residual, seen = (self.problem.y - image).float() * mask.float(), mask.float()
+        grid = Grid.of(residual)
+        power = gaussian_power(grid, self.prior.width)
+        change = grid.crop(krige(residual, seen, power, grid, self.prior.sigma / DEFECT, ROUGH_STEPS, self._tick))
+        deviation = 1.4826 * self.problem.frame(change).abs().median()
+        sure = (1 - (CONTRADICTED * deviation / change.abs().clamp(min=1e-30)) ** 2).clamp(min=0)
+        return image + (change * sure).to(image)
 
     def _relative(self, noise: float) -> float:
         """Return ``noise`` relative to the standard deviation of the field below it."""

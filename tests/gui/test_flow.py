@@ -1,6 +1,7 @@
 """Every step in one dock, clicked in a real window: sample, run, judge; and what cannot be opened."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,36 @@ def test_simulating_leads_to_the_scan(qtbot: Any, flow: FlowWidget) -> None:
 
     (simulate,) = page.findChildren(SimulateWidget)
     simulate.form.controls["shape"].value = (64, 64)
+    simulate.acquisition.controls["dose_e_per_px"].value = 50
     with qtbot.waitSignal(simulate.runner.returned, timeout=20000):
         qtbot.mouseClick(simulate.run_button, LEFT)
     assert flow.tabs.currentIndex() == 1
+    assert flow.scan.acquisition.values().dose_e_per_px == 50
+    assert "with which the frame was simulated" in flow.scan.status.text()
+
+
+def test_what_is_opened_last_is_worked_on(
+    qtbot: Any, flow: FlowWidget, frame: Frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page: Any = flow.page(0)
+    page.samples["srtio3-random"].trigger()
+    assert flow.tabs.currentIndex() == 2
+    write_frame(tmp_path / "mine.tif", frame)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(tmp_path / "mine.tif"), ""))
+    qtbot.mouseClick(page.open_button, LEFT)
+    assert flow.tabs.currentIndex() == 1
+    assert flow.scan.frame.currentText() == "lattice"
+    with qtbot.waitSignal(flow.scan.runner.returned, timeout=10000):
+        qtbot.mouseClick(flow.scan.run_button, LEFT)
+    assert "positions: ratio" in flow.reconstruct.status.text()
+    with_gaps = replace(frame, image=np.where(np.eye(len(frame.image)) > 0, np.nan, frame.image).astype(np.float32))
+    write_frame(tmp_path / "mine.tif", with_gaps)
+    qtbot.mouseClick(page.open_button, LEFT)
+    assert flow.tabs.currentIndex() == 2
+    assert "Where the image is a number" in flow.reconstruct.hint.text()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(tmp_path / "positions.csv"), ""))
+    qtbot.mouseClick(page.open_button, LEFT)
+    assert "open the image that was measured there" in page.status.text()
 
 
 def test_what_cannot_be_opened_is_said(qtbot: Any, flow: FlowWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

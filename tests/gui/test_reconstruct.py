@@ -224,12 +224,12 @@ def test_a_failure_is_one_sentence_and_run_stays_usable(qtbot: Any, widget: Reco
 
 
 def test_a_fault_inside_the_solver_is_told(qtbot: Any, widget: ReconstructWidget, monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_stem_inpaint import reconstruction
+    from napari_stem_inpaint import starts
 
     def broken(*_: object) -> Any:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(reconstruction, "fourier_sparse", broken)
+    monkeypatch.setattr(starts, "fourier_sparse", broken)
     with qtbot.waitSignal(widget.runner.failed, timeout=20000):
         click(qtbot, widget.run_button)
     assert "shapes do not match" in widget.status.text()
@@ -391,7 +391,7 @@ def test_real_subsampled_data_need_no_mask_layer(
     qtbot.addWidget(made)
     assert not made.mask_button.isEnabled()
     made.measured_combo.choose(viewer.layers["mine"])
-    assert "or make one with From…" in made.hint.text()
+    assert ("choose From… > Where the image is a number" if how == "NaN" else "or make one with From…") in made.hint.text()
     made.mask_actions[words].trigger()
     assert made.mask_combo.currentText() == "mine mask"
     np.testing.assert_array_equal(viewer.layers["mine mask"].data, measurement.mask)
@@ -474,3 +474,19 @@ def test_positions_that_do_not_fit_are_said(qtbot: Any, viewer: Any, monkeypatch
     made.mask_actions["From a file…"].trigger()
     assert "is for a frame of 9 x 9, but the frame is 8 x 8" in made.status.text()
     assert made.mask_combo.layer() is None
+
+
+def test_a_mask_of_another_image_is_not_kept(qtbot: Any, viewer: Any, widget: ReconstructWidget, measurement: Measurement) -> None:
+    assert widget.mask_combo.layer() is not None
+    viewer.add_image(measurement.values, name="other")
+    widget.measured_combo.choose(viewer.layers["other"])
+    assert widget.mask_combo.layer() is None
+    assert widget.truth_combo.layer() is None
+    assert not widget.run_button.isEnabled()
+    viewer.add_labels(measurement.mask.astype(np.uint8), name="drawn")
+    widget.mask_combo.choose(viewer.layers["drawn"])
+    viewer.add_image(measurement.values, name="third")
+    widget.measured_combo.choose(viewer.layers["third"])
+    assert widget.mask_combo.layer() == viewer.layers["drawn"]  # nobody said whose it is
+    widget.measured_combo.choose(viewer.layers["lattice measured"])
+    assert widget.mask_combo.layer() == viewer.layers["lattice mask"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npe2 import PluginManager
@@ -21,16 +21,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..errors import sentence
+from ..errors import InputError, sentence
 from ..io import SUFFIXES
 from ..params import ReconstructionParams
 from .files import get_reader
 from .judge import JudgeWidget
-from .layer_data import notes_of
+from .layer_data import holds_nan, notes_of
 from .panel import Panel
 from .reconstruct import ReconstructWidget
 from .remembered import PLUGIN
-from .scan import ScanWidget
+from .scan import ScanWidget, could_be_frame
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -57,7 +57,7 @@ class FlowWidget(QWidget):
         self.tabs.setDrawBase(False)
         self.tabs.setUsesScrollButtons(False)
         makers: tuple[Callable[[], QWidget], ...] = (
-            lambda: FramePage(napari_viewer, self.go_on),
+            lambda: FramePage(napari_viewer, self._on_opened),
             self._scan,
             lambda: ReconstructWidget(napari_viewer),
             self._judge,
@@ -73,7 +73,8 @@ class FlowWidget(QWidget):
         layout.addWidget(self.stack)
         self.tabs.currentChanged.connect(self._on_step)
         self._viewer = napari_viewer
-        self.go_on()
+        self._seen = list(napari_viewer.layers)
+        self.go_on(self._seen)
         self._on_step(self.tabs.currentIndex())
 
     def event(self, event: QEvent) -> bool:
@@ -101,10 +102,21 @@ class FlowWidget(QWidget):
         assert isinstance(page, ReconstructWidget)
         return page
 
+    @property
+    def scan(self) -> ScanWidget:
+        """The page that chooses and measures positions."""
+        page = self.page(1)
+        assert isinstance(page, ScanWidget)
+        return page
+
     def _scan(self) -> ScanWidget:
         scan = ScanWidget(self._viewer)
-        scan.scanned.connect(lambda: self.tabs.setCurrentIndex(2))
+        scan.scanned.connect(lambda: self._on_scanned(scan.status.text()))
         return scan
+
+    def _on_scanned(self, how: str) -> None:
+        self.tabs.setCurrentIndex(2)
+        self.reconstruct.say(how)
 
     def _judge(self) -> JudgeWidget:
         judge = JudgeWidget(self._viewer)
@@ -116,13 +128,22 @@ class FlowWidget(QWidget):
         self.reconstruct.take_over(params, measured)
         self.tabs.setCurrentIndex(2)
 
-    def go_on(self) -> None:
-        """Show the step that what is open asks for."""
-        roles = {notes_of(layer).get("role") for layer in self._viewer.layers}
-        if "measured" in roles:
+    def _on_opened(self) -> None:
+        new = [layer for layer in self._viewer.layers if layer not in self._seen]
+        self._seen = list(self._viewer.layers)
+        self.go_on(new)
+
+    def go_on(self, layers: Sequence[Layer]) -> None:
+        """Show the step that ``layers`` ask for, with them chosen."""
+        measured = [layer for layer in layers if notes_of(layer).get("role") == "measured" or holds_nan(layer)]
+        if measured:
             self.tabs.setCurrentIndex(2)
-        elif len(self._viewer.layers):
+            self.reconstruct.measured_combo.choose(measured[-1])
+        elif layers:
             self.tabs.setCurrentIndex(1)
+            frames = [layer for layer in layers if layer in self.scan.frame.layers and could_be_frame(layer)]
+            if frames:
+                self.scan.frame.choose(frames[-1])
         else:
             self.tabs.setCurrentIndex(0)
 
@@ -175,6 +196,8 @@ class FramePage(QWidget):
 
     def _open(self, path: str) -> None:
         reader = get_reader(path)
+        if reader is None and path.lower().endswith(".csv"):
+            raise InputError("it lists positions; open the image that was measured there, then choose From… > From a file… in Reconstruct")
         if reader is None:
             self._viewer.open(path)
             return
@@ -202,6 +225,7 @@ class FramePage(QWidget):
         widget = SimulateWidget(self._viewer)
         widget.runner.returned.connect(lambda _: self._opened())
         self._layout.insertWidget(1, widget, 1)
+        self._layout.setStretch(self._layout.count() - 1, 0)  # the form takes all the room
 
 
 def _samples() -> list[tuple[str, str]]:

@@ -76,6 +76,11 @@ def notes_of(layer: Layer) -> Mapping[str, Any]:
     return notes if isinstance(notes, Mapping) else {}
 
 
+def holds_nan(layer: Layer) -> bool:
+    """Whether ``layer`` is a single image with positions that are not numbers, as some programs write what was not measured."""
+    return isinstance(layer.data, np.ndarray) and layer.data.ndim == 2 and layer.data.dtype.kind == "f" and bool(np.isnan(layer.data).any())
+
+
 def told(layer: Layer, what: str, plane: tuple[int, ...] = ()) -> Mapping[str, Any]:
     """Return the "recipe" or the "scores" of a result, of a ``plane`` where it is a stack; empty where there are none."""
     of_plane = layer.metadata.get(PLANES, {}).get(plane, {})

@@ -51,7 +51,7 @@ class Layers:
 
     def add_simulated(self, frame: Frame, acquired: Frame | None) -> Layer:
         """Add a frame, what is ``acquired`` of all its positions, and its columns; return the frame's layer."""
-        source = frame_layer(frame)
+        source = frame_layer(frame, notes=None if acquired is None else {"acquisition": acquired.metadata["acquisition"]})
         layer = self._add(source)
         source[1]["name"] = layer.name  # napari numbers layers of the same name
         if acquired is not None:

@@ -16,7 +16,7 @@ from ..params import ReconstructionParams
 from . import jobs
 from .combos import LayerCombo, array_of, follow, is_grey_image, is_mask, plane_name, plane_shown
 from .forms import add_row
-from .layer_data import notes_of
+from .layer_data import holds_nan, notes_of
 from .layers import Layers
 from .look_back import LookBack
 from .panel import Panel
@@ -63,6 +63,7 @@ class ReconstructWidget(Panel):
         self.settings = Settings()
         self.form, self.quality = self.settings.form, self.settings.quality
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
+        self._holds_nan = False
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.progress, self.look_back = Progress(), LookBack()
         self._build()
@@ -155,10 +156,15 @@ class ReconstructWidget(Panel):
         layer = self.measured_combo.layer()
         if layer is not None and layer != self._partnered:
             notes = notes_of(layer)
+            for combo, key in ((self.mask_combo, "set"), (self.truth_combo, "truth")):
+                chosen = combo.layer()
+                if chosen is not None and notes_of(chosen).get("set" if key == "set" else "id", notes.get(key)) != notes.get(key):
+                    combo.choose(None)  # it belongs to another image
             if notes.get("set"):
                 self._choose_partner(self.mask_combo, "mask", "set", notes["set"])
             if notes.get("truth"):
                 self._choose_partner(self.truth_combo, "frame", "id", notes["truth"])
+            self._holds_nan = holds_nan(layer)
         self._partnered = layer
         self._on_choice()
 
@@ -193,6 +199,8 @@ class ReconstructWidget(Panel):
         measured, mask, truth = self.measured_combo.layer(), self.mask_combo.layer(), self.truth_combo.layer()
         if measured is None:
             return "Choose the measured image: open a file, or make one with Simulate and Scan."
+        if mask is None and self._holds_nan:
+            return "The image is not a number where it was not measured: choose From… > Where the image is a number."
         if mask is None:
             return "Choose the mask that says which positions were measured, or make one with From…."
         shape = tuple(measured.data.shape[-2:])

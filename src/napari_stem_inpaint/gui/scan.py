@@ -60,8 +60,10 @@ class ScanWidget(Panel):
         self.planner = Newest(self, scan_jobs.planned)
         self._build()
         self._moved = False  # whether something was changed by hand, so that the mask is shown on the frame
+        self._chosen: Layer | None = None  # the frame whose acquisition has been looked for
         self._source: tuple[Any, Place, tuple[int, ...]] | None = None
-        for signal in (self.frame.chosen, self.mask_layer.chosen, self.scan.changed, self.acquisition.changed):
+        self.frame.chosen.connect(self._on_frame_chosen)
+        for signal in (self.mask_layer.chosen, self.scan.changed, self.acquisition.changed):
             signal.connect(self._on_choice)
         for signal in (self.scan.edited, self.drawing.changed):
             signal.connect(self._on_moved)
@@ -77,7 +79,7 @@ class ScanWidget(Panel):
         self.runner.returned.connect(self._on_returned)
         self.runner.ended.connect(self._on_choice)
         follow(self, self._on_choice, napari_viewer.dims.events.current_step)
-        self._on_choice()
+        self._on_frame_chosen()
 
     def _build(self) -> None:
         chooser = QWidget()
@@ -113,6 +115,16 @@ class ScanWidget(Panel):
         self.add_group("Acquisition", self.acquisition)
 
     # --- what would be measured
+
+    def _on_frame_chosen(self) -> None:
+        """Acquire a simulated frame as it was acquired when it was simulated, unless that is changed here."""
+        layer = self.frame.layer()
+        acquisition = None if layer is None or layer == self._chosen else notes_of(layer).get("acquisition")
+        self._chosen = layer
+        if acquisition is not None:
+            self.acquisition.set_values(AcquisitionParams.model_validate(acquisition))
+            self.say("Dose, detector and movements are those with which the frame was simulated.")
+        self._on_choice()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what changed meanwhile."""
