@@ -77,6 +77,13 @@ def test_results_and_the_mask_in_a_folder_are_no_input(folder: Path) -> None:
     assert [item.name for item in items_of([folder], folder / "mask.tif")] == ["a", "b"]
 
 
+def test_an_image_without_the_mark_fails_and_the_others_are_done(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "series.tif", np.stack([np.where(MASK, lattice(0), np.nan), lattice(1)]).astype(np.float32))
+    first, second = ends(reconstruct_each(items_of([tmp_path / "series.tif"], "nan"), QUICK))
+    assert first.result is not None
+    assert "No pixel of the image is NaN" in second.failure
+
+
 def test_planes_of_a_stack_are_numbered_and_nan_marks_what_is_unmeasured(tmp_path: Path) -> None:
     stack = np.stack([np.where(MASK, lattice(k), np.nan) for k in range(11)]).astype(np.float32)
     tifffile.imwrite(tmp_path / "series.tif", stack, imagej=True, metadata={"axes": "ZYX"})

@@ -127,7 +127,12 @@ WRONG = [
     ("reconstruct measured.tif --mask none.npy --out out.tif", "no position|nothing"),
     ("reconstruct measured.tif --mask small.npy --out out.tif", "shape"),
     ("reconstruct constant.npy --mask all.npy --out out.tif", "equal"),
-    ("reconstruct three.npy --mask all.npy --out out.tif", "3 images"),
+    ("reconstruct three.npy --mask all.npy --out out.tif", "choose one with --index N.*or give a folder as --out"),
+    ("report frame.tif --measurement measured.tif --out out.png", "frame.tif is no reconstruction"),
+    ("report measured.tif --measurement measured.tif --out out.png", "measured.tif is no reconstruction"),
+    ("acquire three.npy --scan all.npy --out out.tif", "3 images; choose one with --index N"),
+    ("evaluate three.npy --reference frame.tif", "3 images; save the one"),
+    ("reconstruct constant.npy --mask nan --out out.tif", "No pixel of the image is NaN"),
     ("reconstruct complex.npy --mask all.npy --out out.tif", "complex"),
     ("reconstruct empty.npy --mask all.npy --out out.tif", "empty"),
     ("reconstruct zero.tif --mask all.npy --out out.tif", "empty"),
@@ -192,7 +197,22 @@ def test_a_wrong_option_is_told_by_the_parser(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["simulate", "--crystal", "Unobtainium", "--out", "x.tif"])
     assert caught.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "invalid choice" in err
+    assert err.endswith("; see stem-inpaint simulate --help\n")
+    assert err.count("\n") == 1
+
+
+def test_a_missing_option_is_told_by_the_parser(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate"])
+    assert capsys.readouterr().err == "stem-inpaint: the following arguments are required: --out; see stem-inpaint simulate --help\n"
+
+
+def test_units_keep_their_letters(capsys):
+    with pytest.raises(SystemExit):
+        main(["scan", "--help"])
+    assert "--dwell-time-us µs" in capsys.readouterr().out
 
 
 def test_a_failed_computation_is_code_1(folder, monkeypatch, capsys):

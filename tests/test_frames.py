@@ -22,10 +22,25 @@ def test_a_frame_refuses_what_is_no_image(array, said):
         nsi.Frame(array)
 
 
-@pytest.mark.parametrize("size", [0, -1, float("nan"), (1, float("inf"))])
+@pytest.mark.parametrize("size", [0, -1, float("nan"), (1, float("inf")), "a", "ab", (1, 2, 3), {}])
 def test_a_wrong_pixel_size_is_refused(size):
     with pytest.raises(InputError, match="pixel size"):
         nsi.Frame(np.ones((2, 2)), size)
+    with pytest.raises(InputError, match="pixel size"):
+        nsi.Measurement.from_arrays(np.ones((2, 2)), np.ones((2, 2)), pixel_size_nm=size)
+
+
+@pytest.mark.parametrize("size", [np.float32(0.5), (0.5, 0.5), [0.5, 0.5], np.array([0.5, 0.5])])
+def test_a_pixel_size_is_any_number_or_two(size):
+    assert nsi.Frame(np.ones((2, 2)), size).pixel_size_nm == (0.5, 0.5)
+
+
+def test_a_mask_is_no_scan_and_an_array_no_frame():
+    mask = np.ones((4, 4), bool)
+    with pytest.raises(InputError, match=r"Scan was expected, but ndarray came; make one of a mask with Scan\.from_mask"):
+        nsi.acquire(nsi.Frame(mask), mask)
+    with pytest.raises(InputError, match="Frame was expected, but ndarray came"):
+        nsi.acquire(mask, nsi.Scan.from_mask(mask))
 
 
 def test_a_frame_does_not_share_memory_with_its_source():

@@ -52,6 +52,12 @@ def test_every_public_name_exists():
     assert fresh("import napari_stem_inpaint as n\nprint([getattr(n, x) for x in n.__all__] != [])").strip() == "True"
 
 
+def test_the_errors_are_public_and_every_public_name_is_listed():
+    code = "import napari_stem_inpaint as n\nfrom napari_stem_inpaint import errors as e\nprint(set(n.__all__) < set(dir(n)), "
+    names = ("InputError", "CheckpointError", "SolverError", "StemInpaintError")
+    assert fresh(code + ", ".join(f"n.{name} is e.{name}" for name in names) + ")").split() == ["True"] * 5
+
+
 def best_of_three(words: list[str]) -> float:
     times = []
     for _ in range(3):

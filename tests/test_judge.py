@@ -70,6 +70,51 @@ def test_the_page_says_what_counts():
     assert "SRE" not in blind.axes[5].texts[0].get_text()
 
 
+def test_what_was_not_withheld_is_not_on_the_page():
+    _, m = measurement()
+    made = reconstruct(m, ReconstructionParams(solver="cubic"))
+    assert "withheld" not in judge.report(made, m, JudgeParams(), None).axes[5].texts[0].get_text()
+
+
+def drawn(axes, value=np.nan):
+    (picture,) = axes.images
+    return tuple(picture.cmap(picture.norm(np.ma.masked_invalid([value])))[0])
+
+
+def test_unmeasured_positions_have_a_colour_that_no_value_has():
+    _, m = measurement()
+    page = judge.report(reconstruct(m, ReconstructionParams(solver="gp")), m, JudgeParams(), None)
+    for axes, words in ((page.axes[0], "(unmeasured: blue)"), (page.axes[2], "reconstructed − measured (unmeasured: grey)")):
+        assert words in axes.get_title()
+        low, high = axes.images[0].get_clim()
+        assert drawn(axes) not in {drawn(axes, value) for value in np.linspace(low, high, 300)}
+    (scale,) = page.axes[2].child_axes
+    assert [tick.get_text() for tick in scale.get_xticklabels()][1] == "0"
+
+
+@pytest.mark.parametrize(("pixel_size_nm", "unit", "reach"), [(None, "cycles/px", 0.5), ((0.02, 0.02), "1/nm", 25)])
+def test_a_spectrum_is_drawn_where_its_frequencies_are(pixel_size_nm, unit, reach):
+    _, m = measurement(shape=(64, 65))
+    page = judge.report(Reconstruction(m.values, pixel_size_nm, "x", {}, {}), m, JudgeParams(), None)
+    assert page.axes[3].get_xlabel() == unit
+    left, right, bottom, top = page.axes[3].images[0].get_extent()
+    assert (-left, right) == pytest.approx((reach, reach))
+    assert (bottom, -top) == pytest.approx((reach * 63 / 64, reach * 65 / 64))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (93, 95)])
+@pytest.mark.parametrize("known", [True, False])
+def test_nothing_on_the_page_overlaps_or_is_cut(shape, known):
+    frame, m = measurement(shape=shape)
+    page = judge.report(reconstruct(m, ReconstructionParams(solver="gp")), m, JudgeParams(), frame.image if known else None)
+    page.draw_without_rendering()
+    words = [page._suptitle, *(part for axes in page.axes[:5] for part in (axes.title, axes.xaxis.label))]
+    boxes = [part.get_window_extent() for part in words if part.get_text()]
+    for k, box in enumerate(boxes):
+        assert page.bbox.count_contains(box.corners()) == 4
+        assert not any(box.overlaps(other) for other in boxes[:k])
+
+
 def test_another_shape_is_refused():
     _, m = measurement()
     with pytest.raises(InputError, match="must have the result's shape"):

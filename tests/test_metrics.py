@@ -19,6 +19,11 @@ def test_closed_forms():
     assert s["psnr_db"] == pytest.approx(20 * np.log10((r.max() - r.min()) / 0.1), abs=1e-3)
 
 
+def test_frames_and_results_are_scored_as_their_images_are():
+    x, r = np.random.default_rng(0).random((2, 40, 40))
+    assert nsi.evaluate(nsi.Reconstruction(x, None, "x", {}), reference=nsi.Frame(r)) == nsi.evaluate(x, reference=r)
+
+
 def test_equal_images_are_perfect():
     r = np.random.default_rng(0).random((40, 40))
     s = nsi.evaluate(r, reference=r)

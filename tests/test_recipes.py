@@ -4,7 +4,7 @@ import shlex
 
 import numpy as np
 import pytest
-from helpers import measurement
+from helpers import identity, measurement
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +41,14 @@ def test_every_parameter_survives(solver, iterations, noise_std, checkpoint):
     exec(recipes.as_python(recipe, "m.tif").split("\n")[0], found)
     (line,) = (line for line in recipes.as_python(recipe, "m.tif").splitlines() if "ReconstructionParams" in line)
     assert eval(line.split("measurement, ", 1)[1][:-1], found) == params
+
+
+def test_a_denoiser_of_ones_own_cannot_be_copied():
+    _, m = measurement()
+    made = reconstruct(m, ReconstructionParams(iterations=1), denoiser=identity)
+    for copied in (recipes.as_python, recipes.as_command):
+        with pytest.raises(InputError, match="denoiser was given as a callable: identity, which a recipe cannot hold"):
+            copied(made.recipe, "m.tif")
 
 
 @pytest.mark.parametrize(

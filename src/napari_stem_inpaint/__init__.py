@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .errors import CheckpointError, InputError, SolverError, StemInpaintError
     from .frames import Frame, Iterate, Measurement, Reconstruction, Scan
     from .io import read
     from .metrics import evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "errors": ("CheckpointError", "InputError", "SolverError", "StemInpaintError"),
     "frames": ("Frame", "Iterate", "Measurement", "Reconstruction", "Scan"),
     "io": ("read",),
     "metrics": ("evaluate",),
@@ -36,7 +38,9 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "AcquisitionParams",
+    "CheckpointError",
     "Frame",
+    "InputError",
     "Iterate",
     "Measurement",
     "Reconstruction",
@@ -45,6 +49,8 @@ __all__ = [
     "ScanParams",
     "ScanStatistics",
     "SimulationParams",
+    "SolverError",
+    "StemInpaintError",
     "TrainingParams",
     "acquire",
     "evaluate",
@@ -64,3 +70,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

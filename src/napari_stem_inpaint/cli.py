@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from . import __version__
 from .errors import InputError, SolverError, StemInpaintError, sentence
@@ -26,6 +26,11 @@ from .reconstruction_presets import QUALITIES
 from .simulation.presets import PRESETS, Preset
 from .training_presets import PRESETS as TRAININGS
 
+if TYPE_CHECKING:
+    from .frames import Frame, Measurement
+
+ALONE = "save the one that is meant in a file of its own"
+BY_INDEX = "choose one with --index N, counted from 0"
 P = TypeVar("P", bound=Params)
 T = TypeVar("T")
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -90,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser, model: type[Params]) -> None:
         elif get_origin(kind) is tuple:
             keywords |= {"nargs": len(get_args(kind)), "type": int, "metavar": ("ROWS", "COLUMNS")}
         else:
-            keywords |= {"type": kind, "metavar": (unit or kind.__name__).upper() if kind is not str else "NAME"}
+            keywords |= {"type": kind, "metavar": unit or kind.__name__.upper() if kind is not str else "NAME"}
         titled[group].add_argument("--" + name.replace("_", "-"), **keywords)
 
 
@@ -98,6 +103,13 @@ def collect(options: argparse.Namespace, model: type[P], base: P | None = None) 
     """Build ``model`` from the options that were given; the others are those of ``base``, or the model's defaults."""
     given = {k: v for k, v in vars(options).items() if k in model.model_fields}
     return model.model_validate({**(base.model_dump() if base else {}), **given})
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong, without all the options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"stem-inpaint: {message}; see {self.prog} --help\n")
 
 
 def _preset(options: argparse.Namespace) -> Preset:
@@ -109,7 +121,7 @@ def _slug(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("stem-inpaint", description="Simulate, subsample, reconstruct and judge STEM images.")
+    parser = _Parser("stem-inpaint", description="Simulate, subsample, reconstruct and judge STEM images.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -207,15 +219,25 @@ def _check_out(path: Path, *suffixes: str, option: str = "--out") -> None:
         raise InputError(f"The folder {path.parent} does not exist; make it first.")
 
 
-def _one_frame(path: Path, index: int | None = None) -> Any:
+def _one_frame(path: Path, index: int | None = None, choose: str = ALONE) -> Frame:
     from .io import read
 
     frames = read(path)
     if index is None and len(frames) > 1:
-        raise InputError(f"{path.name} holds {len(frames)} images; choose one with --index 0…{len(frames) - 1}.")
+        raise InputError(f"{path.name} holds {len(frames)} images; {choose}.")
     if not 0 <= (index or 0) < len(frames):
         raise InputError(f"{path.name} holds {len(frames)} images, so --index must be 0…{len(frames) - 1}, but it is {index}.")
     return frames[index or 0]
+
+
+def _measurement(path: Path, mask: Path | None, index: int | None = None, choose: str = ALONE) -> Measurement:
+    from .io import read_measurement
+    from .io.measurements import SeveralImages
+
+    try:
+        return read_measurement(path, mask, index)
+    except SeveralImages as error:
+        raise InputError(f"{path.name} holds several images; {choose}.") from error
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -267,7 +289,7 @@ def _acquire(options: argparse.Namespace) -> None:
 
     params = collect(options, AcquisitionParams, _preset(options).acquisition)
     _check_out(options.out, ".tif", ".tiff")
-    frame = _one_frame(options.frame, options.index)
+    frame = _one_frame(options.frame, options.index, BY_INDEX)
     write_measurement(options.out, acquire(frame, read_scan(options.scan, frame.shape), params))
 
 
@@ -283,10 +305,10 @@ def _reconstruct(options: argparse.Namespace) -> None:
 def _reconstruct_one(options: argparse.Namespace, params: ReconstructionParams, file: Path) -> None:
     from tqdm import tqdm
 
-    from .io import read_measurement, write_reconstruction
+    from .io import write_reconstruction
 
     _check_out(options.out, ".tif", ".tiff")
-    measurement = read_measurement(file, options.mask, index=options.index)
+    measurement = _measurement(file, options.mask, options.index, f"{BY_INDEX}, or give a folder as --out for all of them")
     reference = None if options.reference is None else _one_frame(options.reference)
 
     from .reconstruction import finish, iterate
@@ -343,14 +365,16 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from .frames import Reconstruction
-    from .io import read_measurement
     from .judge import write_report
 
     _check_out(options.out, ".pdf", ".png")
     frame = _one_frame(options.result)
-    measurement = read_measurement(options.measurement, options.mask)
+    recipe = frame.metadata.get("recipe")
+    if not recipe:
+        raise InputError(f"{options.result.name} is no reconstruction: it holds no recipe; name the file that `reconstruct` wrote.")
+    measurement = _measurement(options.measurement, options.mask)
     reference = None if options.reference is None else _one_frame(options.reference).image
-    result = Reconstruction(frame.image, frame.pixel_size_nm, frame.name, frame.metadata.get("recipe", {}), {})
+    result = Reconstruction(frame.image, frame.pixel_size_nm, frame.name, recipe, {})
     write_report(options.out, result, measurement, collect(options, JudgeParams), reference)
 
 

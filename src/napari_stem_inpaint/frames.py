@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from .errors import InputError
 FloatImage = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 PixelSize = tuple[float, float] | None
+ImageLike: TypeAlias = "npt.ArrayLike | Frame | Reconstruction"
 NoiseModel = Literal["none", "poisson", "unknown"]
 
 
@@ -61,10 +63,32 @@ def as_pixel_size(value: float | tuple[float, float] | None) -> PixelSize:
     """Return ``value`` in nm as ``(y, x)``, or None where it is unknown."""
     if value is None:
         return None
-    y, x = (value, value) if isinstance(value, (int, float)) else value
-    if not (np.isfinite([y, x]).all() and y > 0 and x > 0):
-        raise InputError(f"The pixel size must be positive, in nm, but it is {value}; leave it out if it is unknown.")
-    return float(y), float(x)
+    try:
+        y, x = np.broadcast_to(np.asarray(value, np.float64), 2).tolist()
+    except (TypeError, ValueError):
+        y = x = math.nan
+    if not (math.isfinite(y + x) and y > 0 and x > 0):
+        raise InputError(
+            f"The pixel size must be one positive number in nm, or two (y, x), but it is {value!r}; leave it out if it is unknown."
+        )
+    return y, x
+
+
+def expect(value: object, kind: type, instead: str) -> None:
+    """Refuse a ``value`` that is not of this ``kind``; ``instead`` says what to do.
+
+    Raises
+    ------
+    InputError
+        If it is of another.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{kind.__name__} was expected, but {type(value).__name__} came; {instead}.")
+
+
+def values_of(image: ImageLike) -> npt.ArrayLike:
+    """Return the image of a Frame or Reconstruction, and an array as it is."""
+    return image.image if isinstance(image, (Frame, Reconstruction)) else image
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,11 @@ from .simulation.probe import wavelength_nm
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 DECADES = 6  # of power that a spectrum shows
+UNMEASURED = {"gray": "blue", "RdBu": "grey"}  # by colour map: a colour that no value has
+SHADES = {"blue": "#3b6fb6", "grey": "#8c8c8c"}
 TITLES = {
     "sre_db": "SRE, whole frame", "sre_mean_removed_db": "SRE, mean removed", "sre_unmeasured_db": "SRE, unmeasured positions",
     "sre_inner_db": f"SRE, without {BORDER_PX} px of border", "psnr_db": "PSNR", "ssim": "SSIM",
@@ -116,31 +119,31 @@ def write_report(
 def report(result: Reconstruction, measurement: Measurement, params: JudgeParams, reference: npt.NDArray[np.floating] | None) -> Figure:
     """Return the page as a figure."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     truth = None if reference is None else np.asarray(reference, np.float32)
     for what, image in (("measurement", measurement.values), ("reference", truth)):
         if image is not None and image.shape != result.image.shape:
             raise InputError(f"The {what} must have the result's shape {result.image.shape}, but its shape is {image.shape}.")
-    figure = Figure(figsize=(11.7, 8.3), layout="constrained")
+    figure = Figure(figsize=(11.7, 8.3), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, hspace=0.03))
     measured, restored, third, spectrum, before, words = figure.subplots(2, 3).ravel()
-    limits = tuple(float(v) for v in np.percentile(measurement.values[measurement.mask], (0.1, 99.9)))
+    low, high = np.percentile(measurement.values[measurement.mask], (0.1, 99.9))
     shown = np.where(measurement.mask, measurement.values, np.nan)
-    _image(measured, shown, f"measured: {measurement.mask.mean():.1%} of the positions", limits, result.pixel_size_nm)
-    _image(restored, result.image, "reconstructed", limits, result.pixel_size_nm)
-    if truth is None:
-        _image(third, np.where(measurement.mask, result.image - measurement.values, np.nan), "reconstructed − measured", None, None)
-    else:
-        error = result.image - truth
-        most = float(np.percentile(np.abs(error), 99.5)) or 1.0
-        _image(third, error, f"error: ±{most / max(float(np.ptp(truth)), 1e-30):.2%} of the range", (-most, most), None, "RdBu")
+    _image(measured, shown, f"measured: {measurement.mask.mean():.1%} of the positions", (low, high), result.pixel_size_nm)
+    _image(restored, result.image, "reconstructed", (low, high), result.pixel_size_nm)
     cutoff = cutoff_per_nm(params)
     _spectrum(spectrum, result.image, "spectrum, reconstructed", result.pixel_size_nm, cutoff)
     if truth is None:
+        _difference(third, np.where(measurement.mask, result.image - measurement.values, np.nan), "reconstructed − measured")
         before.axis("off")
     else:
+        error = result.image - truth
+        share = _most(error) / max(float(np.ptp(truth)), 1e-30)
+        _difference(third, error, f"error: ±{share:.2%} of the range")
         _spectrum(before, truth, "spectrum, truth", result.pixel_size_nm, cutoff)
     words.axis("off")
-    words.text(0, 1, "\n".join(_words(result, measurement, truth, cutoff)), va="top", fontsize=8, transform=words.transAxes, wrap=True)
+    text = "\n".join(_words(result, measurement, truth, cutoff))
+    words.text(0, 1, text, va="top", fontsize=8, transform=words.transAxes, wrap=True, in_layout=False)
     figure.suptitle(result.name, fontsize=12)
     return figure
 
@@ -149,42 +152,60 @@ def _image(
     axes: Axes,
     image: npt.NDArray[np.floating],
     title: str,
-    limits: tuple[float, ...] | None,
+    limits: tuple[float, float],
     pixel_size_nm: PixelSize,
     colours: str = "gray",
-) -> None:
-    low, high = limits or (None, None)
+) -> AxesImage:
+    """Draw ``image``; its NaN are the unmeasured positions."""
     extent = None if pixel_size_nm is None else (0, image.shape[1] * pixel_size_nm[1], image.shape[0] * pixel_size_nm[0], 0)
-    axes.imshow(image, cmap=colours, vmin=low, vmax=high, interpolation="nearest", extent=extent)
-    axes.set_title(title, fontsize=9)
+    unmeasured = UNMEASURED[colours]
+    drawn = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest", extent=extent)
+    drawn.set_cmap(drawn.get_cmap().with_extremes(bad=SHADES[unmeasured]))
+    axes.set_title(title + f" (unmeasured: {unmeasured})" * bool(np.isnan(image).any()), fontsize=9)
     if pixel_size_nm is None:
         axes.set_axis_off()
     else:
         axes.set_xlabel("nm", fontsize=8)
         axes.tick_params(labelsize=7)
+    return drawn
+
+
+def _difference(axes: Axes, image: npt.NDArray[np.floating], title: str) -> None:
+    most = _most(image)
+    drawn = _image(axes, image, title, (-most, most), None, "RdBu")
+    place = axes.inset_axes((0.1, -0.06, 0.8, 0.025))
+    axes.figure.colorbar(drawn, cax=place, orientation="horizontal", ticks=(-most, 0, most), format="%.3g")
+    place.tick_params(labelsize=7)
+
+
+def _most(difference: npt.NDArray[np.floating]) -> float:
+    return float(np.nanpercentile(np.abs(difference), 99.5)) or 1.0
 
 
 def _spectrum(axes: Axes, image: FloatImage, title: str, pixel_size_nm: PixelSize, cutoff: float | None) -> None:
-    extent = None
-    if pixel_size_nm is not None:
-        y, x = (0.5 / d for d in pixel_size_nm)
-        extent = (-x, x, y, -y)
-        axes.set_xlabel("1/nm", fontsize=8)
-        axes.tick_params(labelsize=7)
-        if cutoff is not None:
-            angle = np.linspace(0, 2 * math.pi, 200)
-            axes.plot(cutoff * np.cos(angle), cutoff * np.sin(angle), lw=0.8, color="tab:orange", label="2α/λ")
-            axes.legend(fontsize=7, loc="upper right")
-            axes.set(xlim=(-x, x), ylim=(y, -y))
-    axes.imshow(logarithm(power_spectrum(image)), cmap="magma", extent=extent)
+    y, x = (_edges(n, d) for n, d in zip(image.shape, pixel_size_nm or (1.0, 1.0), strict=True))
+    if pixel_size_nm is not None and cutoff is not None:
+        angle = np.linspace(0, 2 * math.pi, 200)
+        axes.plot(cutoff * np.cos(angle), cutoff * np.sin(angle), lw=0.8, color="tab:orange", label="2α/λ")
+        axes.legend(fontsize=7, loc="upper right")
+    axes.imshow(logarithm(power_spectrum(image)), cmap="magma", extent=(*x, *y[::-1]))
+    axes.set(xlim=x, ylim=y[::-1])
+    axes.set_xlabel("cycles/px" if pixel_size_nm is None else "1/nm", fontsize=8)
+    axes.tick_params(labelsize=7)
     axes.set_title(title, fontsize=9)
+
+
+def _edges(count: int, step: float) -> tuple[float, float]:
+    """Return where the first pixel of a spectrum of ``count`` begins and the last one ends; zero is in the middle of one."""
+    first = -(count // 2) - 0.5
+    return first / (count * step), (first + count) / (count * step)
 
 
 def _words(result: Reconstruction, measurement: Measurement, truth: FloatImage | None, cutoff: float | None) -> list[str]:
     recipe = result.recipe
     scores = dict(result.scores) if truth is None else evaluate(result.image, reference=truth, mask=measurement.mask)
     lines = [f"{TITLES[name]}: {value:.2f}{'' if name == 'ssim' else ' dB'}" for name, value in scores.items() if name in TITLES]
-    if "withheld_rms" in recipe:
+    if recipe.get("withheld_rms"):  # 0 where none were withheld
         lines.append(f"RMS error at withheld measurements: {recipe['withheld_rms']:.4g}")
     beyond = share_beyond(result.image, result.pixel_size_nm, cutoff)
     if beyond is not None:

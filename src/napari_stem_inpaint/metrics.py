@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .frames import as_image, as_mask
+from .frames import ImageLike, as_image, as_mask, values_of
 
 BORDER_PX = 16
 FRC_THRESHOLD = 1 / 7  # where two halves of a data set are said to agree no more (Rosenthal and Henderson 2003)
@@ -21,8 +21,8 @@ def sre_db(image: npt.NDArray[np.floating], reference: npt.NDArray[np.floating])
     return float(20 * np.log10(signal / error)) if signal else float("-inf")
 
 
-def evaluate(image: npt.ArrayLike, *, reference: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> dict[str, float]:
-    """Compare ``image`` with ``reference``, both ``(Y, X)`` in the same intensity units.
+def evaluate(image: ImageLike, *, reference: ImageLike, mask: npt.ArrayLike | None = None) -> dict[str, float]:
+    """Compare ``image`` with ``reference``, both ``(Y, X)`` in the same intensity units: arrays, Frames or Reconstructions.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def evaluate(image: npt.ArrayLike, *, reference: npt.ArrayLike, mask: npt.ArrayL
     """
     from skimage.metrics import structural_similarity
 
-    x, r = as_image(image, "image").astype(np.float64), as_image(reference, "reference").astype(np.float64)
+    x, r = (as_image(values_of(a), what).astype(np.float64) for a, what in ((image, "image"), (reference, "reference")))
     if x.shape != r.shape:
         raise InputError(f"The image and its reference must have the same shape, but they are {x.shape} and {r.shape}.")
     for what, a in (("image", x), ("reference", r)):

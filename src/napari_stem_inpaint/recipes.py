@@ -17,6 +17,8 @@ from .errors import InputError
 from .frames import Iterate, Measurement
 from .params import ONE_PASS, PLUG_AND_PLAY, ReconstructionParams
 
+GIVEN = "given as a callable"
+
 
 def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate, denoiser: Callable[..., Any] | None) -> dict[str, Any]:
     """Return, ready for JSON, what it takes to make the result again, and how it went; a ``denoiser`` given by itself is named only."""
@@ -39,7 +41,7 @@ def recipe(measurement: Measurement, params: ReconstructionParams, last: Iterate
         else:
             made["checkpoint_sha256"] = _file_sha256(params.checkpoint)
     elif params.solver in PLUG_AND_PLAY:
-        made["denoiser"] = f"given as a callable: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
+        made["denoiser"] = f"{GIVEN}: {getattr(denoiser, '__qualname__', type(denoiser).__qualname__)}"
     return made
 
 
@@ -80,6 +82,20 @@ def params_of(recipe: Mapping[str, Any]) -> ReconstructionParams:
         ) from error
 
 
+def repeatable(recipe: Mapping[str, Any]) -> ReconstructionParams:
+    """Return the parameters in a recipe that alone make the result again.
+
+    Raises
+    ------
+    InputError
+        If it holds none that this version knows, or the denoiser was a callable.
+    """
+    denoiser = str(recipe.get("denoiser", ""))
+    if denoiser.startswith(GIVEN):
+        raise InputError(f"The result's denoiser was {denoiser}, which a recipe cannot hold; call reconstruct with it again.")
+    return params_of(recipe)
+
+
 def changed(params: ReconstructionParams) -> dict[str, Any]:
     """Return the parameters that are not the defaults, ready for JSON."""
     return params.model_dump(mode="json", exclude_defaults=True)
@@ -96,8 +112,13 @@ def as_python(recipe: Mapping[str, Any], measured: str | Path, mask: str | Path 
         Files of the measurement; ``mask`` where the first does not know its own.
     out
         Where the script writes the result.
+
+    Raises
+    ------
+    InputError
+        If the recipe does not suffice, as where the denoiser was a callable.
     """
-    values = ", ".join(f"{name}={value!r}" for name, value in changed(params_of(recipe)).items())
+    values = ", ".join(f"{name}={value!r}" for name, value in changed(repeatable(recipe)).items())
     files = repr(str(measured)) + (f", {str(mask)!r}" if mask else "")
     return (
         "import napari_stem_inpaint as nsi\n"
@@ -109,8 +130,8 @@ def as_python(recipe: Mapping[str, Any], measured: str | Path, mask: str | Path 
 
 
 def as_command(recipe: Mapping[str, Any], measured: str | Path, mask: str | Path | None = None, out: str | Path = "result.tif") -> str:
-    """Return the command line that makes the result again; arguments as for :func:`as_python`."""
+    """Return the command line that makes the result again; arguments and errors as for :func:`as_python`."""
     words = ["stem-inpaint", "reconstruct", str(measured), *(["--mask", str(mask)] if mask else [])]
-    for name, value in changed(params_of(recipe)).items():
+    for name, value in changed(repeatable(recipe)).items():
         words.append(f"--{name.replace('_', '-')}={value}")
     return shlex.join([*words, "--out", str(out)])

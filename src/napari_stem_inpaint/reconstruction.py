@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from .denoisers.registry import Prior, load_denoiser
 from .devices import pick_device
 from .errors import InputError, SolverError, is_out_of_memory, sentence
-from .frames import FloatImage, Frame, Iterate, Measurement, Reconstruction, as_image
+from .frames import FloatImage, ImageLike, Iterate, Measurement, Reconstruction, as_image, expect, values_of
 from .memory import in_words, needed_bytes, total_bytes
 from .metrics import evaluate, sre_db
 from .params import PLUG_AND_PLAY, ReconstructionParams
@@ -59,7 +58,7 @@ def iterate(
     measurement: Measurement,
     params: ReconstructionParams | None = None,
     *,
-    reference: Frame | npt.ArrayLike | None = None,
+    reference: ImageLike | None = None,
     denoiser: DenoiserLike | None = None,
     tick: Tick | None = None,
 ) -> Iterator[Iterate]:
@@ -88,7 +87,9 @@ def iterate(
         If the computation fails.
     """
     p = params or ReconstructionParams()
-    truth = None if reference is None else as_image(reference.image if isinstance(reference, Frame) else reference, "reference")
+    expect(measurement, Measurement, "make one of arrays with Measurement.from_arrays(values, mask)")
+    expect(p, ReconstructionParams, 'give them as ReconstructionParams(solver="apgd")')
+    truth = None if reference is None else as_image(values_of(reference), "reference")
     if truth is not None and truth.shape != measurement.shape:
         raise InputError(f"The reference must have the measurement's shape {measurement.shape}, but its shape is {truth.shape}.")
     check_memory(measurement.shape, p)
@@ -114,7 +115,7 @@ def reconstruct(
     measurement: Measurement,
     params: ReconstructionParams | None = None,
     *,
-    reference: Frame | npt.ArrayLike | None = None,
+    reference: ImageLike | None = None,
     denoiser: DenoiserLike | None = None,
 ) -> Reconstruction:
     """Return the last image of :func:`iterate` with its scores and recipe. Same arguments, same errors."""
@@ -128,13 +129,13 @@ def finish(
     params: ReconstructionParams,
     last: Iterate,
     *,
-    reference: Frame | npt.ArrayLike | None = None,
+    reference: ImageLike | None = None,
     denoiser: DenoiserLike | None = None,
 ) -> Reconstruction:
     """Turn the last iterate into a Reconstruction; the other arguments are those that :func:`iterate` got."""
     scores = dict(last.scores)
     if reference is not None:
-        scores |= evaluate(last.image, reference=reference.image if isinstance(reference, Frame) else reference, mask=measurement.mask)
+        scores |= evaluate(last.image, reference=reference, mask=measurement.mask)
     made = recipe(measurement, params, last, denoiser)
     return Reconstruction(last.image, measurement.pixel_size_nm, f"{measurement.name} reconstructed", made, scores)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.frames import Frame, Measurement, Reconstruction, Scan
 from napari_stem_inpaint.io import read, read_measurement, read_scan, write_frame, write_measurement, write_reconstruction, write_scan
+from napari_stem_inpaint.io.boundary import write_atomically
 from napari_stem_inpaint.io.direct_electron import find_companions
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -209,6 +210,13 @@ def test_foreign_image_with_mask(tmp_path: Path, suffix: str) -> None:
     assert (found.scan is not None) == (suffix == "csv")
 
 
+@pytest.mark.parametrize(("word", "mark"), [("nan", "NaN"), ("zero", "0")])
+def test_an_image_without_marks_is_not_taken_as_measured_everywhere(tmp_path: Path, word: str, mark: str) -> None:
+    np.save(tmp_path / "a.npy", np.abs(IMAGE) + 1)
+    with pytest.raises(InputError, match=f"No pixel of the image is {mark}"):
+        read_measurement(tmp_path / "a.npy", word)
+
+
 def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGE)
     np.save(tmp_path / "small.npy", MASK[:-1])
@@ -350,6 +358,16 @@ def test_where_nothing_can_be_written(tmp_path: Path, write, value: object) -> N
         with pytest.raises(InputError, match=r"must end in \.tif"):
             write(tmp_path / "a.png", value)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.tif"]
+
+
+def test_the_only_ending_there_is_need_not_be_named(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "scores", [".csv"], lambda target: target.write_text("1"))
+    assert (tmp_path / "scores.csv").read_text() == "1"
+    with pytest.raises(InputError, match=r"scores\.csv exists already"):
+        write_atomically(tmp_path / "scores", [".csv"], lambda target: target.write_text("2"))
+    with pytest.raises(InputError, match="must end in"):
+        write_atomically(tmp_path / "page", [".pdf", ".png"], lambda target: target.write_text("3"))
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
 
 
 @pytest.mark.parametrize(("write", "value"), WRITERS)

@@ -105,7 +105,7 @@ class Save(QWidget):
         """Copy ``written`` of the result's recipe; a measurement that lies in no file is saved first."""
         try:
             measurement = self._choice.measurement()
-            recipes.params_of(self._recipe())
+            recipes.repeatable(self._recipe())
         except InputError as error:
             self.said.emit(error)
             return

@@ -81,16 +81,20 @@ def write_atomically(path: str | Path, suffixes: Sequence[str], write: Callable[
     Parameters
     ----------
     suffixes
-        The endings that ``write`` can serve.
+        The endings that ``write`` can serve; where there is but one, a name without any gets it.
     otherwise
         Ends the sentence that refuses another ending.
 
     Raises
     ------
     InputError
-        If the ending is unknown, the folder is missing or the file cannot be written.
+        If the ending is unknown, the folder is missing, a file that was not named in full exists or the file cannot be written.
     """
     target = Path(path)
+    if not target.suffix and len(suffixes) == 1 and not target.is_dir():
+        target = target.with_name(f"{target.name}{suffixes[0]}")
+        if target.exists():
+            raise InputError(f"{target.name} exists already; name it with its ending to replace it.")
     if target.suffix.lower() not in suffixes:
         raise InputError(f"{target.name} must end in {' or '.join(suffixes)}{otherwise}.")
     if not target.parent.is_dir():

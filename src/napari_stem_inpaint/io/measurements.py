@@ -18,9 +18,13 @@ from .tiff import notes_of
 
 HOW_TO_MASK = "pass a mask (TIFF, PNG or NPY image, 0 = unmeasured; a CSV of positions; or one of the words nan and zero)"
 MARKED: dict[str, Callable[[FloatImage], Mask]] = {  # how an image itself may mark the unmeasured positions
-    "nan": lambda image: np.isfinite(image),
-    "zero": lambda image: np.isfinite(image) & (image != 0),
+    "nan": lambda image: _some_unmeasured(np.isfinite(image), "NaN"),
+    "zero": lambda image: _some_unmeasured(np.isfinite(image) & (image != 0), "0"),
 }
+
+
+class SeveralImages(InputError):
+    """A file holds several images, and none was chosen."""
 
 
 def read_measurement(path: str | Path, mask: str | Path | None = None, index: int | None = None) -> Measurement:
@@ -71,9 +75,15 @@ def read_measurement(path: str | Path, mask: str | Path | None = None, index: in
     return Measurement(frame.image, measured, frame.pixel_size_nm, noise, scan, frame.name)
 
 
+def _some_unmeasured(mask: Mask, mark: str) -> Mask:
+    if mask.all():
+        raise InputError(f"No pixel of the image is {mark}, so all would count as measured; give a mask image or the measured positions.")
+    return mask
+
+
 def _choose(frames: list[Frame], index: int | None, name: str) -> Frame:
     if index is None and len(frames) > 1:
-        raise InputError(f"{name} holds {len(frames)} images; choose one with index 0 to {len(frames) - 1}.")
+        raise SeveralImages(f"{name} holds {len(frames)} images; choose one with index 0 to {len(frames) - 1}.")
     chosen = index or 0
     if not 0 <= chosen < len(frames):
         raise InputError(f"{name} has no image {chosen}; it holds {len(frames)}, counted from 0.")

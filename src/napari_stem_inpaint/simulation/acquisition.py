@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
-from ..frames import FloatImage, Frame, Measurement, NoiseModel, Scan
+from ..frames import FloatImage, Frame, Measurement, NoiseModel, Scan, expect
 from ..params import AcquisitionParams, SimulationParams
 from .damage import fading
 from .detector import detect
@@ -33,6 +33,8 @@ def acquire(frame: Frame, scan: Scan, params: AcquisitionParams | None = None) -
         If frame, scan and parameters do not go together; the message says what to change.
     """
     p = params or AcquisitionParams()
+    expect(frame, Frame, "make one of an array with Frame(array, pixel_size_nm)")
+    expect(scan, Scan, "make one of a mask with Scan.from_mask(mask)")
     if scan.shape != frame.shape:
         raise InputError(f"The scan is for a frame of {scan.shape}, but the frame is {frame.shape}; make the scan for this frame.")
     if not np.isfinite(frame.image).all():
