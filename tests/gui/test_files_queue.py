@@ -92,7 +92,8 @@ def test_images_may_mark_what_is_unmeasured(qtbot: Any, queue: FilesWidget, tmp_
     np.save(tmp_path / "marked.npy", np.where(measurement.mask, measurement.values, np.nan).astype(np.float32))
     queue.add(tmp_path / "marked.npy")
     run(qtbot, queue)
-    assert "does not say" in states(queue)[0]
+    assert states(queue)[0].endswith("does not say that those are the unmeasured ones; choose that under “Measured”.")
+    assert queue.table.rowHeight(0) > 2 * queue.table.fontMetrics().height()
     queue.mask_combo.setCurrentIndex(1)
     queue.mask_combo.activated.emit(1)
     run(qtbot, queue)

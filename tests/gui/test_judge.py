@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint import cli, io
 from napari_stem_inpaint.frames import Frame, Measurement
 from napari_stem_inpaint.gui.judge import JudgeWidget
 from napari_stem_inpaint.gui.judge_show import LINE
-from napari_stem_inpaint.gui.layer_data import notes_of
+from napari_stem_inpaint.gui.layer_data import KEY, notes_of
+from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.params import ReconstructionParams
 
@@ -127,6 +128,7 @@ def test_the_rings_say_up_to_where_the_images_agree(qtbot: Any, judge: JudgeWidg
     with qtbot.waitSignal(judge.runner.returned, timeout=10000):
         click(qtbot, judge.run_button)
     assert judge.rings.rings is None
+    assert judge.rings.missing == "needs a reference"
     assert "no reference" in judge.status.text()
 
 
@@ -224,8 +226,64 @@ def test_several_results_are_compared_in_one_table(qtbot: Any, judge: JudgeWidge
         click(qtbot, widget.run_button)
     assert judge.table.rowCount() == 2
     assert float(judge.table.item(0, 1).text()) > float(judge.table.item(1, 1).text())
+    first, second = judge.choice.results()
     judge.table.cellClicked.emit(0, 0)
-    assert judge.choice.result_combo.layer() == result(viewer)
+    assert judge.choice.result_combo.layer() == first
+    assert (viewer.layers[-1], first.visible, second.visible) == (first, True, False)
+    assert [judge.table.item(row, 0).text() for row in (0, 1)] == ["irls", "cubic"]
+    judge.table.cellClicked.emit(1, 0)
+    assert (viewer.layers[-1], first.visible, second.visible) == (second, False, True)
+    grid = viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
+    grid.enabled = first.visible = True
+    judge.table.cellClicked.emit(0, 0)
+    assert (judge.choice.result, first.visible, second.visible) == (first, True, True)
+
+
+def test_a_row_says_of_which_image_where_there_are_several(judge: JudgeWidget, viewer: Any) -> None:
+    assert judge.table.item(0, 0).text() == "irls"
+    notes = {KEY: {"role": "reconstruction", "of": "gone"}, "recipe": {"reconstruction": {"solver": "cubic"}}}
+    other = viewer.add_image(np.zeros((32, 32)), name="another", metadata=notes)
+    assert [judge.table.item(row, 0).text() for row in (0, 1)] == ["irls\nlattice measured", "cubic\nanother"]
+    judge.table.cellClicked.emit(1, 0)
+    assert other.visible
+    assert result(viewer).visible
+
+
+@pytest.mark.parametrize(("noise", "words"), [(0.0, "the highest frequency, 25 /nm"), (1.0, "They agree up to 1")])
+def test_a_single_ring_does_not_say_where_agreement_ends(
+    qtbot: Any, viewer: Any, frame: Frame, monkeypatch: pytest.MonkeyPatch, noise: float, words: str
+) -> None:
+    """Falls off at 12.5 /nm where the images are noisy; a hole of one ring, far below, is nothing."""
+    frequencies = np.arange(1, 33) / 64
+    correlation = np.where(frequencies < 0.25, 1.0, 1.0 - noise)
+    correlation[5] = -1
+    monkeypatch.setattr("napari_stem_inpaint.metrics.fourier_ring_correlation", lambda *_: (frequencies, correlation))
+    layers = Layers(viewer)
+    a, b = (layers.add_frame(Frame(frame.image + k, frame.pixel_size_nm, str(k))) for k in (0, 1))
+    made = JudgeWidget(viewer)
+    qtbot.addWidget(made)
+    made.choice.result_combo.choose(a)
+    made.choice.reference_combo.choose(b)
+    with qtbot.waitSignal(made.runner.returned, timeout=10000):
+        click(qtbot, made.run_button)
+    assert words in made.status.text()
+    assert "own" not in made.status.text()
+
+
+def test_noise_that_is_in_both_is_said(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:
+    assert "The measured pixels are the reference's own" in judge.status.text()
+    viewer.layers["lattice"].metadata["simulation"] = {}
+    assert not judge.choice.shares_noise()
+    viewer.layers["lattice"].metadata["acquisition"] = {}
+    assert judge.choice.shares_noise()
+    viewer.layers["lattice"].data = viewer.layers["lattice"].data + 1
+    assert not judge.choice.shares_noise()
+
+
+def test_the_words_beside_the_swipe_stand_where_the_images_are(qtbot: Any, judge: JudgeWidget) -> None:
+    row = judge.show_group.swipe.layout()
+    words = [row.itemAt(k).widget() for k in range(row.count())]
+    assert [word.text() for word in words if isinstance(word, QLabel)] == ["reference", "result"]
 
 
 def test_it_is_narrow(judge: JudgeWidget) -> None:

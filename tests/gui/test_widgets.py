@@ -184,6 +184,13 @@ def test_layers_of_one_file_are_told_apart_by_the_end_of_their_names(qtbot: Any,
     for end in ("", " measured", " reconstructed"):
         viewer.add_image(np.zeros((8, 8)), name=long + end)
     texts = [combo.itemText(k) for k in range(combo.count())]
-    assert texts == ["none", "Average Throug…gned BTO 2 JEOL", "Average Throug…2 JEOL measured", "Average Throug…L reconstructed"]
+    assert texts == ["none", long, f"{long} measured", f"{long} reconstructed"]
+    combo.resize(200, 24)
+    shown = []
+    for layer in combo.layers:
+        combo.choose(layer)
+        shown.append(combo.shown_text())
+    assert [text[-4:] for text in shown] == ["JEOL", "ured", "cted"]
+    assert all("…" in text for text in shown)
     combo.choose(viewer.layers[1])
     assert combo.toolTip() == f"{long} measured"

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QObject, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
+from qtpy.QtGui import QPaintEvent
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QStyle, QStyleOptionComboBox, QStylePainter
 
 from ..denoisers.cards import SUFFIX
 from ..denoisers.registry import FOREIGN_SUFFIXES, Known, known
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 FROM_FILE = "\0file"
 VIEWS = ("swipe", "preview", "regions")  # roles of layers that are no data
-MOST_CHARACTERS = 30  # of a layer's name in a combo
 FILES = f"Checkpoint (*{' *'.join((SUFFIX, *FOREIGN_SUFFIXES))})"
 
 
@@ -84,6 +84,7 @@ class LayerCombo(QComboBox):
         self._layers: list[Layer] = []
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
+        self.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         events = viewer.layers.events
         follow(self, self._on_layers_changed, events.inserted, events.removed, events.reordered, events.renamed)
@@ -104,12 +105,29 @@ class LayerCombo(QComboBox):
         """Choose ``layer``, or none."""
         self.setCurrentIndex(0 if layer is None else self._layers.index(layer) + 1)
 
+    def shown_text(self) -> str:
+        """Return the chosen name as far as there is room, without its middle: what tells layers of one file apart stands at the end."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(control, option, field, self).width() - 2  # styles leave 1 px at each side
+        return str(self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, room))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the box with the shortened name."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self.shown_text()
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
     def _on_layers_changed(self, event: object = None) -> None:
         before, known = self.layer(), self._layers
         self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
         self.blockSignals(True)
         self.clear()
-        self.addItems([self._empty, *(shortened(layer.name) for layer in self._layers)])
+        self.addItems([self._empty, *(layer.name for layer in self._layers)])
         new = [layer for layer in self._layers if layer not in known and self._wants(layer)]
         self.choose(new[-1] if new else before if before in self._layers else None)
         self.blockSignals(False)
@@ -119,12 +137,6 @@ class LayerCombo(QComboBox):
         layer = self.layer()
         self.setToolTip(self._empty if layer is None else layer.name)
         self.chosen.emit()
-
-
-def shortened(name: str) -> str:
-    """Return ``name`` without its middle where it is long: what tells layers of one file apart stands at the end."""
-    half = MOST_CHARACTERS // 2
-    return name if len(name) <= MOST_CHARACTERS else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def follow(owner: QObject, slot: Callable[..., None], *emitters: Any) -> None:

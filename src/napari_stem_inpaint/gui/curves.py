@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from ..denoisers.cards import GAINS_BY
 from .picture import font
 
-HEIGHT_PX, TEXT_PX, LEFT_PX, LINE_PX = 116, 11, 34, 15
+HEIGHT_PX, TEXT_PX, LEFT_PX, LINE_PX = 116, 11, 34, 15  # LEFT_PX: at least, for the numbers beside the box
+BESIDE_PX = 5  # between the numbers and the box
 ACCENT = QColor("#2f8fd8")  # seen on dark and on light ground
 MOST_POINTS = 512
 TIME_UNITS = (("h", 7200.0, 3600.0), ("min", 120.0, 60.0), ("s", 0.0, 1.0))  # name, from how many seconds on, seconds
@@ -94,19 +95,25 @@ class Chart(QWidget):
         colour.setAlphaF(opacity)
         return colour
 
-    def inner(self) -> QRectF:
-        """Return the box in which values are drawn."""
-        return QRectF(LEFT_PX, LINE_PX + 2, max(10, self.width() - LEFT_PX - 6), HEIGHT_PX - 2 * LINE_PX - 6)
+    def inner(self, left: float = LEFT_PX) -> QRectF:
+        """Return the box in which values are drawn, ``left`` px from the border."""
+        return QRectF(left, LINE_PX + 2, max(10.0, self.width() - left - 6), HEIGHT_PX - 2 * LINE_PX - 6)
 
-    def write(self, painter: QPainter, title: str, axes: Axes | None) -> None:
-        """Draw title, horizontal lines and their numbers; where there are no axes, say that nothing is known yet."""
+    def axes(self, x: tuple[float, float], y: tuple[float, float]) -> Axes:
+        """Return axes with these limits, and room beside them for the widest number."""
+        metrics = QFontMetricsF(font(TEXT_PX))
+        widest = max((metrics.horizontalAdvance(_number(value)) for value in ticks(*y, 4)), default=0.0)
+        return Axes(self.inner(max(LEFT_PX, math.ceil(widest) + BESIDE_PX + 1)), x, y)
+
+    def write(self, painter: QPainter, title: str, axes: Axes | None, missing: str = "nothing yet") -> None:
+        """Draw title, horizontal lines and their numbers; where there are no axes, say what is ``missing``."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(font(TEXT_PX))
         painter.setPen(self.ink())
         painter.drawText(QRectF(0, 0, self.width(), LINE_PX), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, title)
         if axes is None:
             painter.setPen(self.ink(0.6))
-            painter.drawText(self.inner(), Qt.AlignmentFlag.AlignCenter, "nothing yet")
+            painter.drawText(self.inner(), Qt.AlignmentFlag.AlignCenter, missing)
             return
         for value in ticks(*axes.y, 4):
             y = axes.place(axes.x[0], value).y()
@@ -114,7 +121,7 @@ class Chart(QWidget):
             painter.drawLine(QPointF(axes.box.left(), y), QPointF(axes.box.right(), y))
             painter.setPen(self.ink(0.8))
             beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRectF(0, y - LINE_PX / 2, LEFT_PX - 5, LINE_PX), beside, f"{value:g}".replace("-", "−"))
+            painter.drawText(QRectF(0, y - LINE_PX / 2, axes.box.left() - BESIDE_PX, LINE_PX), beside, _number(value))
 
     def below(self, painter: QPainter, axes: Axes, x: float, text: str) -> None:
         """Write ``text`` under the box at ``x``, not beyond the widget."""
@@ -156,7 +163,7 @@ class LossCurve(Chart):
         cut = len(values) // 50  # single steps may lie far out
         low, high = values[cut], values[-1 - cut]
         margin = max(0.05 * (high - low), 0.05)
-        return Axes(self.inner(), (points[0][0], max(points[-1][0], points[0][0] + 1e-3)), (low - margin, high + margin))
+        return self.axes((points[0][0], max(points[-1][0], points[0][0] + 1e-3)), (low - margin, high + margin))
 
 
 class GainBars(Chart):
@@ -209,7 +216,11 @@ class GainBars(Chart):
         if not sigmas:
             return None
         margin = max(0.08 * (max(values) - min(values)), 0.05)
-        return Axes(self.inner(), (0.0, len(sigmas)), (min(values) - (margin if min(values) < 0 else 0), max(values) + margin))
+        return self.axes((0.0, len(sigmas)), (min(values) - (margin if min(values) < 0 else 0), max(values) + margin))
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def _short(sigma: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from ..errors import InputError
 from ..frames import Iterate
 from ..io import SUFFIXES
-from ..io.measurements import MARKED
+from ..io.measurements import HOW_TO_MASK, MARKED
 from . import jobs
 from .forms import add_row
 from .panel import Panel
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FILES = f"Measurements (*{' *'.join(SUFFIXES)})"
 MASKS = "Mask or positions (*.csv *.tif *.tiff *.png *.npy)"
 OWN, FROM_FILE = "each file knows its own", "a file, for all…"
+CHOOSE_MASK = "choose that under “Measured”"  # in a window's words what the core's sentences ask for
 WAITING, WORKING = "waiting", "…"
 HEIGHT_PX = 200
 
@@ -229,7 +230,8 @@ class FilesWidget(Panel):
         for done in step:
             self._failed += bool(done.failure)
             if done.result is None:
-                self.table.say(done.place, f"failed: {done.failure}" if done.failure else "there already", bool(done.failure))
+                why = done.failure.replace(HOW_TO_MASK, CHOOSE_MASK)
+                self.table.say(done.place, f"failed: {why}" if why else "there already")
             else:
                 self.table.say(done.place, f"done: {done.result.recipe['outcome']}")
             self.progress.show_part(done.place + 1)
@@ -272,7 +274,8 @@ class Table(QTableWidget):
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         if rows is not None and columns is not None:
             rows.hide()
-            columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+            columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
 
     def show_items(self, items: list[Item]) -> None:
         """Show ``items``, all waiting."""
@@ -281,19 +284,29 @@ class Table(QTableWidget):
         for row, item in enumerate(items):
             self.setItem(row, 0, _cell(item.name))
             self.setItem(row, 1, _cell(WAITING))
+        self._fit()
 
     def begin(self) -> None:
         """Show that all wait."""
         for row in range(self.rowCount()):
             self.say(row, WAITING)
 
-    def say(self, row: int, words: str, bad: bool = False) -> None:
-        """Show the state of a row."""
+    def say(self, row: int, words: str) -> None:
+        """Show the state of a row, on as many lines as it takes."""
         cell = _cell(words)
-        if bad:
-            cell.setForeground(Qt.GlobalColor.red)
         self.setItem(row, 1, cell)
+        self.resizeRowToContents(row)
         self.scrollToItem(cell)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep all words readable."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Let names take what they need up to a third of the width, and states the rest."""
+        self.setColumnWidth(0, min(self.sizeHintForColumn(0), self.width() // 3))
+        self.resizeRowsToContents()
 
     def selected_rows(self) -> list[int]:
         """Return the chosen rows."""

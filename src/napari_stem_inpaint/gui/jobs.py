@@ -34,6 +34,7 @@ Tick = Callable[[], None]
 Grey = npt.NDArray[np.uint8]
 PREVIEW_PX, PROBE_PX = 256, 48
 SMALLEST_PX = 8  # side of an image whose Fourier rings are compared
+RINGS = 5  # neighbours whose median says whether images agree at a frequency
 LARGEST_FIELD = 2**22  # positions of the frame with the probe's reach around it: about half a second
 PROBE = [
     name
@@ -209,11 +210,12 @@ def judgement(
     mask: npt.NDArray[np.bool_] | None,
     pixel_nm: PixelSize,
     params: JudgeParams,
+    shares_noise: bool,
     tick: Tick,
 ) -> Generator[str, None, Judged]:
-    """Return what can be said of ``image``, more with a ``reference``."""
+    """Return what can be said of ``image``, more with a ``reference``; ``shares_noise``: ``image`` was made from pixels of that."""
     from ..judge import DECADES, cutoff_per_nm, logarithm, power_spectrum, share_beyond
-    from ..metrics import evaluate, fourier_ring_correlation, frc_limit
+    from ..metrics import evaluate, fourier_ring_correlation
 
     yield "Judging…"
     scores = {} if reference is None else evaluate(image, reference=reference, mask=mask)
@@ -231,11 +233,24 @@ def judgement(
         rings = fourier_ring_correlation(image, reference)
         if pixel_nm is not None and math.isclose(*pixel_nm, rel_tol=1e-3):
             rings, unit = (rings[0] / pixel_nm[0], rings[1]), "/nm"
-        limit = frc_limit(*rings)
-        words += f" They agree up to {limit:.3g} {unit}." if limit else " They agree at every frequency."
+        words += f" {_agreement(*rings, unit)}"
+    if reference is not None and shares_noise:
+        words += " The measured pixels are the reference's own: any noise in them is in both, which raises scores and ring correlation."
     if share is not None:
         words += f" {share:.1e} of the power lies beyond 2α/λ, where the probe carries none."
     return Judged(scores, spectra, circle, rings, unit, words)
+
+
+def _agreement(frequencies: npt.NDArray[np.float64], correlation: npt.NDArray[np.float64], unit: str) -> str:
+    """Return up to where two images agree; a single ring, of few coefficients or between Bragg peaks, does not decide."""
+    from scipy.ndimage import median_filter
+
+    from ..metrics import frc_limit
+
+    limit = frc_limit(frequencies, median_filter(correlation, RINGS, mode="nearest"))
+    if limit is None:
+        return f"Their ring correlation stays above 1/7 up to the highest frequency, {frequencies[-1]:.3g} {unit}."
+    return f"They agree up to {limit:.3g} {unit}."
 
 
 def report(

@@ -49,7 +49,7 @@ class JudgeWidget(Panel):
         self.choice.result_combo.chosen.connect(self._on_result_chosen)
         for signal in (self.choice.reference_combo.chosen, self.microscope.changed):
             signal.connect(self._on_choice)
-        self.table.picked.connect(lambda row: self.choice.result_combo.choose(self.choice.results()[row]))
+        self.table.picked.connect(self._on_picked)
         self.run_button.clicked.connect(self._on_run)
         self.show_group.said.connect(self.say)
         self.save_group.said.connect(self.say)
@@ -91,6 +91,12 @@ class JudgeWidget(Panel):
             self._due = is_result(layer)
         self._on_choice()
 
+    def _on_picked(self, row: int) -> None:
+        """Choose the result of a row, and show it."""
+        layer = self.choice.results()[row]
+        self.choice.result_combo.choose(layer)
+        self.show_group.show_alone(layer)
+
     def _on_inserted(self, event: Any) -> None:
         """Wait for a reconstruction that has begun, and choose it when it has ended."""
         layer = event.value
@@ -116,9 +122,10 @@ class JudgeWidget(Panel):
         self.run_button.setEnabled(ready)
         self.show_group.enable(not obstacle, self.choice.reference is not None)
         self.save_group.enable(ready)
+        self.rings.say_missing("needs a reference" if self.choice.reference is None else "nothing yet")
         results = self.choice.results()
         chosen = results.index(self.choice.result) if self.choice.result in results else -1
-        self.table.show_scores([(self.choice.made_by(layer), layer.name, self.choice.scores(layer)) for layer in results], chosen)
+        self.table.show_scores([(self.choice.label(layer), layer.name, self.choice.scores(layer)) for layer in results], chosen)
         if self._due and ready:
             self._due = False
             self._on_run()
@@ -129,12 +136,13 @@ class JudgeWidget(Panel):
             return
         try:
             image, against = self.choice.image(result), None if reference is None else self.choice.image(reference)
-            where, params = self.choice.mask(), self.microscope.values()
+            where, params, shared = self.choice.mask(), self.microscope.values(), self.choice.shares_noise()
         except InputError as error:
             self.say(error)
             return
         self._judged, self._judged_plane = result, self.choice.plane(result)
-        self.run(lambda tick: jobs.judgement(image, against, where, pixel_size_nm(result.scale, result.units), params, tick))
+        pixel_nm = pixel_size_nm(result.scale, result.units)
+        self.run(lambda tick: jobs.judgement(image, against, where, pixel_nm, params, shared, tick))
 
     def _on_returned(self, judged: jobs.Judged | str) -> None:
         if isinstance(judged, str):

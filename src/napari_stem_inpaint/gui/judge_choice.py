@@ -33,6 +33,7 @@ class Choice:
         self.viewer = viewer
         self.result_combo = LayerCombo(viewer, is_grey_image, "choose a result", is_result)
         self.reference_combo = LayerCombo(viewer, is_grey_image, "unknown")
+        self._results: list[Layer] = []
 
     @property
     def result(self) -> Layer | None:
@@ -45,8 +46,22 @@ class Choice:
         return self.reference_combo.layer()
 
     def results(self) -> list[Layer]:
-        """Return every finished reconstruction, oldest first."""
-        return [layer for layer in self.viewer.layers if is_result(layer)]
+        """Return every finished reconstruction, oldest first, wherever it lies in the list of layers."""
+        there = [layer for layer in self.viewer.layers if is_result(layer)]
+        known = [layer for layer in self._results if layer in there]
+        self._results = known + [layer for layer in there if layer not in known]
+        return list(self._results)
+
+    def rivals(self, result: Layer) -> list[Layer]:
+        """Return the other results of the measurement that ``result`` was made from."""
+        made_from = notes_of(result).get("of")
+        return [layer for layer in self.results() if layer != result and made_from and notes_of(layer).get("of") == made_from]
+
+    def label(self, layer: Layer) -> str:
+        """Return how a result was made and, where results of several measurements are there, below it of which."""
+        several = len({notes_of(one).get("of") for one in self.results()}) > 1
+        measured = self.partner("measured", layer)
+        return f"{self.made_by(layer)}\n{(measured or layer).name}" if several else self.made_by(layer)
 
     def obstacle(self) -> str:
         """Return, in a sentence, why nothing can be judged; empty where it can."""
@@ -107,6 +122,24 @@ class Choice:
         if self.result is None or self.reference is None:
             return None
         return self.image(self.result), self.image(self.reference)
+
+    def shares_noise(self) -> bool:
+        """Whether the result was made from pixels of the reference, noise and all: of any but a frame that is simulated without noise.
+
+        Raises
+        ------
+        InputError
+            If one of them cannot be read.
+        """
+        measured, mask, reference = self.partner("measured"), self.mask(), self.reference
+        if measured is None or mask is None or reference is None:
+            return False
+        if "simulation" in reference.metadata and "acquisition" not in reference.metadata:
+            return False
+        values, exact = (np.asarray(array_of(layer, self.plane(layer))) for layer in (measured, reference))
+        if not values.shape == exact.shape == mask.shape or not mask.any():
+            return False
+        return bool(np.allclose(values[mask], exact[mask], rtol=1e-5, atol=0))
 
     def mask(self) -> npt.NDArray[np.bool_] | None:
         """Return where the result's measurement was measured."""

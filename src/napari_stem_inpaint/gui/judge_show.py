@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Shapes
@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from ..errors import InputError
+from .combos import is_mask
 from .judge_choice import Choice
 from .judge_view import ProfileChart
 from .layer_data import Place, pixel_size_nm
@@ -59,7 +60,10 @@ class Show(QWidget):
             (self.difference_button, "Add result minus reference as a layer."),
             (self.grid_button, "Show all images beside each other with the same contrast, or on top of each other again."),
             (self.swipe_button, "Lay the reference over the left part of the result; the slider moves the border between them."),
-            (self.line_button, "Draw a line across the image; its values are shown below, and follow when it is moved."),
+            (
+                self.line_button,
+                "Put a line across the image; drag it, or its ends, to where you want it. The values along it are shown below.",
+            ),
         ):
             button.setToolTip(tip)
             row.addWidget(button)
@@ -70,7 +74,7 @@ class Show(QWidget):
         self.slider.setToolTip("Left of the border lies the reference, right of it the result.")
         beside = QHBoxLayout(self.swipe)
         beside.setContentsMargins(0, 0, 0, 0)
-        for part in (QLabel("result"), self.slider, QLabel("reference")):
+        for part in (QLabel("reference"), self.slider, QLabel("result")):
             beside.addWidget(part)
         self.swipe.hide()
         layout.addWidget(self.swipe)
@@ -85,6 +89,22 @@ class Show(QWidget):
         if pair != self._pair:
             self._pair = pair
             self._on_swipe()
+
+    def show_alone(self, result: Layer) -> None:
+        """Show ``result`` on top of all images, and hide the others of the same measurement; in a grid, all stay as they are."""
+        viewer = self._choice.viewer
+        if not self._grid().enabled:
+            for other in self._choice.rivals(result):
+                other.visible = False
+            result.visible = True
+            top = max(k for k, layer in enumerate(viewer.layers) if is_mask(layer) or layer == result)
+            if viewer.layers[top] != result:
+                viewer.layers.move(viewer.layers.index(result), top + 1)
+        viewer.layers.selection.active = result
+
+    def _grid(self) -> Any:
+        viewer = self._choice.viewer
+        return viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid  # before napari 0.9
 
     def _on_difference(self) -> None:
         result, reference = self._choice.result, self._choice.reference
@@ -102,7 +122,7 @@ class Show(QWidget):
 
     def _on_grid(self) -> None:
         viewer, result = self._choice.viewer, self._choice.result
-        grid = viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid  # before napari 0.9
+        grid = self._grid()
         grid.enabled = not grid.enabled
         if grid.enabled and result is not None:
             self.swipe_button.setChecked(False)

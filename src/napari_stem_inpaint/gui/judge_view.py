@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
 from ..metrics import FRC_THRESHOLD
-from .curves import ACCENT, TEXT_PX, Axes, Chart, ticks
+from .curves import ACCENT, TEXT_PX, Chart, ticks
 from .layer_data import COLOURS, ORANGE
 from .picture import draw_label, fitted, font, picture_of
 
@@ -27,7 +27,7 @@ CUTOFF = QColor(ORANGE)
 
 
 class ScoresTable(QTableWidget):
-    """A row for each result; a click chooses it."""
+    """A row for each result; a click chooses and shows it."""
 
     picked = Signal(int)
 
@@ -41,6 +41,7 @@ class ScoresTable(QTableWidget):
                 header.setToolTip(tip)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         if rows is not None and columns is not None:
@@ -58,8 +59,9 @@ class ScoresTable(QTableWidget):
             texts = [made, *(FORMATS.get(key, "{:.1f}").format(scores[key]) if key in scores else "–" for key in COLUMNS)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(name if column == 0 else "")
+                item.setToolTip(name)
                 self.setItem(row, column, item)
+        self.resizeRowsToContents()
         self.clearSelection()
         if 0 <= chosen < len(results):
             self.selectRow(chosen)
@@ -129,7 +131,7 @@ class ProfileChart(Chart):
         if values:
             low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
             margin = 0.05 * (high - low) or 1.0
-            axes = Axes(self.inner(), (0.0, self.length), (low - margin, high + margin))
+            axes = self.axes((0.0, self.length), (low - margin, high + margin))
         self.write(painter, "profile", axes)
         if axes is not None:
             painter.setPen(self.ink(0.8))
@@ -156,11 +158,16 @@ class RingChart(Chart):
             "agree no more.",
         )
         self.rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
-        self.unit = ""
+        self.unit, self.missing = "", "needs a reference"
 
     def show_rings(self, rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None, unit: str) -> None:
         """Show frequencies, in ``unit``, and the correlation at each; None where there is no reference."""
         self.rings, self.unit = rings, unit
+        self.update()
+
+    def say_missing(self, why: str) -> None:
+        """Say ``why`` there is no curve, while there is none."""
+        self.missing = why
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -169,8 +176,8 @@ class RingChart(Chart):
         axes = None
         if self.rings is not None:
             frequencies, correlation = self.rings
-            axes = Axes(self.inner(), (0.0, float(frequencies[-1])), (min(0.0, float(correlation.min())), 1.02))
-        self.write(painter, "Fourier ring correlation", axes)
+            axes = self.axes((0.0, float(frequencies[-1])), (min(0.0, float(correlation.min())), 1.02))
+        self.write(painter, "Fourier ring correlation", axes, self.missing)
         if axes is not None and self.rings is not None:
             painter.setPen(self.ink(0.8))
             marks = ticks(*axes.x, 5)

@@ -9,7 +9,7 @@ from qtpy.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from ..frames import Iterate
-from .curves import ACCENT, Axes, Chart
+from .curves import ACCENT, Chart
 
 MOST_BYTES = 256 << 20  # of images that are kept
 
@@ -37,8 +37,9 @@ class ConvergenceChart(Chart):
 
     def show_iterates(self, iterates: list[Iterate]) -> None:
         """Show what ``iterates`` tell."""
-        scored = all("sre_db" in one.scores for one in iterates)
-        self.title = "SRE (dB) by step" if scored else "log₁₀ of the RMS error at withheld measurements"
+        scored = bool(iterates) and all("sre_db" in one.scores for one in iterates)
+        error = "log₁₀ of the RMS error at withheld measurements" if iterates else ""
+        self.title = "SRE (dB) by step" if scored else error
         values = [one.scores["sre_db"] if scored else math.log10(max(one.residual, 1e-300)) for one in iterates]
         self.points = [(float(one.index), v) for one, v in zip(iterates, values, strict=True) if -200 < v < math.inf]
         self.update()
@@ -50,7 +51,7 @@ class ConvergenceChart(Chart):
         if len(self.points) > 1:
             values = [v for _, v in self.points]
             margin = max(0.05 * (max(values) - min(values)), 0.05)
-            axes = Axes(self.inner(), (self.points[0][0], self.points[-1][0]), (min(values) - margin, max(values) + margin))
+            axes = self.axes((self.points[0][0], self.points[-1][0]), (min(values) - margin, max(values) + margin))
         self.write(painter, self.title or "convergence", axes)
         if axes is not None:
             painter.setPen(self.ink(0.8))
@@ -72,7 +73,6 @@ class LookBack(QWidget):
         self.chart, self.slider, self.label = ConvergenceChart(), QSlider(Qt.Orientation.Horizontal), QLabel()
         self.slider.setAccessibleName("Kept iterate")
         self.slider.setToolTip("Look back: shows a kept iterate as a layer of its own.")
-        self.label.setFixedSize(self.label.fontMetrics().size(0, "step 8888"))  # a change costs no new layout
         row = QHBoxLayout()
         row.addWidget(self.slider)
         row.addWidget(self.label)
@@ -101,9 +101,17 @@ class LookBack(QWidget):
         self.slider.setValue(self.slider.maximum())
         self.slider.blockSignals(False)
         self.slider.setEnabled(len(iterates) > 1)
-        self.label.setText(f"step {iterates[-1].index}" if iterates else "")
+        self._say(iterates[-1] if iterates else None)
 
     def _on_moved(self, place: int) -> None:
         iterate = self.kept.iterates[place]
-        self.label.setText(f"step {iterate.index}")
+        self._say(iterate)
         self.picked.emit(iterate)
+
+    def _say(self, iterate: Iterate | None) -> None:
+        """Name the step, with room for the last one of the run: a change costs no new layout."""
+        self.label.ensurePolished()
+        size = self.label.fontMetrics().size(0, f"step {max(8888, iterate.total if iterate else 0)}")
+        if self.label.minimumSize() != size:
+            self.label.setFixedSize(size)
+        self.label.setText(f"step {iterate.index}" if iterate else "")

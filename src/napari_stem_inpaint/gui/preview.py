@@ -12,7 +12,7 @@ from .newest import Newest
 from .picture import draw_label, draw_scale_bar, fitted, font, picture_of
 
 GAP_PX, TEXT_PX, LARGEST_PX = 6, 11, 384
-DIMMED = 0.35
+DIMMED, FAINT = 0.35, 0.1
 
 
 class LivePreview(QWidget):
@@ -121,7 +121,8 @@ class Pictures(QWidget):
         side = self._side(self.width())
         small = (side - GAP_PX) // 2
         boxes = [QRectF(0, 0, side, side), *(QRectF(side + GAP_PX, y, small, small) for y in (0, side - small))]
-        empty = self.palette().color(QPalette.ColorRole.AlternateBase)
+        empty = self.palette().color(QPalette.ColorRole.WindowText)  # the one colour that napari's themes give every widget
+        empty.setAlphaF(FAINT)
         for box, image in zip(boxes, self._images, strict=True):
             painter.fillRect(box, empty if image is None else QColor("black"))
             if image is not None:
