@@ -139,7 +139,7 @@ def test_options_are_obeyed():
 
 
 def test_where_there_is_noise_both_data_steps_are_tried():
-    """From twice the noise to a fifth of it, in half the steps; it is counted beforehand."""
+    """From twice the noise to a fifth of it, the second in half the steps; it is counted beforehand."""
     _, m = measurement(dose=100)
     strengths = []
 
@@ -147,8 +147,8 @@ def test_where_there_is_noise_both_data_steps_are_tried():
         strengths.append(sigma)
         return image
 
-    iterates = run(m, record, iterations=10, equivariance="off")
-    assert strengths[:10] == pytest.approx([*np.geomspace(strengths[0], strengths[0] / 10, 5)] * 2)
+    iterates = run(m, record, iterations=5, equivariance="off")
+    assert strengths[:7] == pytest.approx([*np.geomspace(strengths[0], strengths[0] / 10, 5), strengths[0], strengths[0] / 10])
     assert 0.02 < strengths[0] / 2 < 0.1
     assert len({it.total for it in iterates}) == 1
 
@@ -163,7 +163,7 @@ def test_a_known_noise_is_taken_as_it_is():
         return image
 
     low, high = np.percentile(m.values[m.mask], (0.1, 99.9))
-    run(m, record, iterations=10, equivariance="off", noise_std=0.05 * (high - low))
+    run(m, record, iterations=5, equivariance="off", noise_std=0.05 * (high - low))
     assert strengths[:5] == pytest.approx(np.geomspace(0.1, 0.01, 5), rel=1e-3)
     strengths.clear()
     run(m, record, equivariance="off", noise_std=0.05 * (high - low), noise="none")

@@ -197,9 +197,7 @@ class ReconstructionParams(Params):
     start: Literal["auto", "gp", "irls", "one-pass"] = _field(
         "auto", "First image; auto takes the one that predicts withheld measurements better."
     )
-    iterations: int = _field(
-        24, "Plug-and-Play steps at most: half of them where there is noise, fewer where withheld measurements say so.", "", ge=1, le=1000
-    )
+    iterations: int = _field(24, "Plug-and-Play steps at most; fewer are kept where withheld measurements say so.", "", ge=1, le=1000)
     data_step: Literal["auto", "krige", "replace"] = _field(
         "auto", "krige: a measurement corrects its neighbourhood too; replace: only its own pixel; auto: tries both where there is noise."
     )

@@ -185,10 +185,9 @@ class _Run:
             self.inpainter = self._loaded(params.inpainter, "inpaint")
         told = "estimate" if params.noise_std or measurement.noise != "none" else "none"
         self.noisy = (told if params.noise == "auto" else params.noise) == "estimate"
-        # simulated noise asks for the kriged step, most experimental frames for the other
-        tried = ("krige", "replace") if self.noisy else ("krige",)
-        self.data_steps: tuple[str, ...] = tried if params.data_step == "auto" else (params.data_step,)
-        self.iterations = max(1, params.iterations // 2) if self.noisy else params.iterations  # more gain nothing there
+        self.data_steps = {"krige" if params.data_step == "auto" else params.data_step: params.iterations}  # to be tried, in how many steps
+        if self.noisy and params.data_step == "auto":  # most experimental frames ask for the other one, whose steps change little
+            self.data_steps["replace"] = max(1, params.iterations // 2)
         self.total = 1
         if params.solver in (*PLUG_AND_PLAY, "irls", "fire"):
             self.total = REWEIGHTINGS + 2
@@ -197,8 +196,8 @@ class _Run:
         if params.solver == "one-pass":
             self.total = 3
         if params.solver in (*PLUG_AND_PLAY, "fire"):
-            again = 0 if self.noisy else self.iterations + REWEIGHTINGS + 1
-            self.total += self.noisy * PILOTS + len(self.data_steps) * self.iterations + again + LAST_STEPS
+            again = 0 if self.noisy else params.iterations + REWEIGHTINGS + 1
+            self.total += self.noisy * PILOTS + sum(self.data_steps.values()) + again + LAST_STEPS
 
     def _loaded(self, name: str, task: str) -> Prior:
         network = load_denoiser(name, self.device, task)
@@ -267,12 +266,12 @@ class _Run:
         if self.noisy and p.start == "auto":
             begun, start = yield from self._shown(starts.follow_lines(begun, start), index)
             index += PILOTS
-        found = yield from self._trial(start, starts, self._sigmas(starts.prior), index)
+        found = yield from self._trial(start, starts, 1.0, index)
         if not self.noisy and (found is None or starts.error(found.image) > DOUBT * begun.error):
-            index = self.total - LAST_STEPS - self.iterations
+            index = self.total - LAST_STEPS - p.iterations
             passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
             begun, start = yield from self._shown(starts.choose(FINE_STEPS, passing), index - REWEIGHTINGS - 1)
-            again = yield from self._trial(start, starts, self._sigmas(starts.prior, GENTLE), index)
+            again = yield from self._trial(start, starts, GENTLE, index)
             if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
                 found = again
             if found is not None and not problem.beats(found.image, start, withheld, 0.0, CAUTION, SURE):
@@ -323,15 +322,15 @@ class _Run:
         start = torch.as_tensor(INTERPOLATIONS["cubic"](y.cpu().double().numpy(), mask.cpu().numpy() > 0)).to(y)
         return SPARSE[self.params.solver](start, y, mask, prior.sigma, self.tick)
 
-    def _trial(self, start: torch.Tensor, starts: Starts, sigmas: list[float], index: int) -> Generator[Iterate, None, _Found | None]:
+    def _trial(self, start: torch.Tensor, starts: Starts, ease: float, index: int) -> Generator[Iterate, None, _Found | None]:
         """Return the data step and the denoising steps that predict the withheld part best, and their image.
 
         None: the start predicts it better. Where there is noise, only the last step is judged, because the best of many would be so by
         chance, and mixed with the start as the withheld part asks for.
         """
         best, found, withheld, sigma = start, None, starts.withheld, starts.prior.sigma
-        for data_step in self.data_steps:
-            k, u = 0, start
+        for data_step, iterations in self.data_steps.items():
+            k, u, sigmas = 0, start, self._sigmas(starts.prior, ease, iterations)
             for k, u in enumerate(self._steps(data_step, start, starts.visible, starts.prior, sigmas), 1):
                 index += 1
                 yield self._iterate(u, index, starts.error(u), "trial with withheld measurements")
@@ -371,9 +370,9 @@ class _Run:
         images = (u for _, u in SOLVERS[solver](start, denoise, step, sigmas))
         return settled(mean_of_last(images, self.params.mean_of_last), self.params.tolerance)
 
-    def _sigmas(self, prior: GaussianPrior, ease: float = 1.0) -> list[float]:
+    def _sigmas(self, prior: GaussianPrior, ease: float, iterations: int) -> list[float]:
         """Return the strengths, log-spaced, the first eased; where there is noise, it is averaged over weak steps."""
         first, last = ease * self.params.sigma_start, self.params.sigma_end
         if prior.sigma:
             first, last = min(first, HIGHEST * prior.sigma), max(last, LOWEST * prior.sigma)
-        return np.geomspace(max(first, last), last, self.iterations).tolist()  # type: ignore[no-any-return]
+        return np.geomspace(max(first, last), last, iterations).tolist()  # type: ignore[no-any-return]
