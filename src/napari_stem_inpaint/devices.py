@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import torch
 
 from .errors import InputError
@@ -28,4 +31,11 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
-    return device.type == "cpu" and bool(told.get("avx512_bf16", False))
+    if device.type != "cpu" or not told.get("avx512_bf16", False):
+        return False
+    return bool(told.get("amx_bf16", False)) or not _by_intel()  # without AMX, Intel's takes 1.5 times as long, AMD's half
+
+
+def _by_intel() -> bool:
+    listed = Path("/proc/cpuinfo")
+    return "GenuineIntel" in (listed.read_text(encoding="utf-8") if listed.is_file() else platform.processor())
