@@ -26,8 +26,7 @@ from ..io import SUFFIXES
 from ..io.measurements import HOW_TO_MASK, MARKED
 from . import jobs
 from .forms import add_row
-from .panel import Panel
-from .progress import Progress
+from .panel import LongPanel
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ WAITING, WORKING = "waiting", "…"
 HEIGHT_PX = 200
 
 
-class FilesWidget(Panel):
+class FilesWidget(LongPanel):
     """A table of images with the state of each, the settings for all, and the folder of the results."""
 
     width_px = 400
@@ -55,8 +54,7 @@ class FilesWidget(Panel):
         self.files_button, self.folder_button = QPushButton("Add files…"), QPushButton("Add folder…")
         self.remove_button = QPushButton("Remove")
         self.mask_combo, self.out_line, self.out_button = QComboBox(), QLineEdit(), QPushButton("…")
-        self.settings, self.progress = Settings(), Progress()
-        self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
+        self.settings = Settings()
         self._mask: str | None = None
         self._paths: list[Path] = []
         self._failed = 0
@@ -67,8 +65,6 @@ class FilesWidget(Panel):
         self.mask_combo.activated.connect(self._on_mask)
         self.out_button.clicked.connect(self._on_out)
         self.run_button.clicked.connect(self._on_run)
-        self.pause_button.clicked.connect(self._on_pause)
-        self.cancel_button.clicked.connect(self._on_cancel)
         self.table.cellDoubleClicked.connect(lambda row, _: self._on_open(row))
         for signal in (self.out_line.textChanged, self.settings.form.changed, self.table.itemSelectionChanged, self.runner.ended):
             signal.connect(self._on_choice)
@@ -108,9 +104,6 @@ class FilesWidget(Panel):
         self.out_button.setAccessibleName("Choose the folder of the results")
         self.add_group("Files", chooser)
         self.add_group("Reconstruction", self.settings)
-        self.buttons.addWidget(self.pause_button)
-        self.buttons.addWidget(self.cancel_button)
-        self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
 
     def add(self, *paths: str | Path) -> None:
         """Add files and folders to the table, but for those that are there."""
@@ -186,9 +179,7 @@ class FilesWidget(Panel):
         obstacle, running = self._obstacle(), self.runner.running
         self.advise(obstacle)
         self.run_button.setEnabled(not obstacle and not running)
-        self.pause_button.setEnabled(running)
-        self.cancel_button.setEnabled(running)
-        self.pause_button.setText("Resume" if self.runner.paused else "Pause")
+        self.show_running()
         for widget in (self.files_button, self.folder_button, self.mask_combo):
             widget.setEnabled(not running)
         self.remove_button.setEnabled(not running and bool(self.table.selected_rows()))
@@ -206,20 +197,6 @@ class FilesWidget(Panel):
         self.progress.start(len(items))
         self.run(lambda tick: jobs.reconstructions(items, params, out, tick))
         self._on_choice()
-
-    def _on_pause(self) -> None:
-        if self.runner.paused:
-            self.runner.resume()
-        else:
-            self.runner.pause()
-        self.progress.hold(self.runner.paused)
-        self._on_choice()
-
-    def _on_cancel(self) -> None:
-        self.say("Cancelling…")
-        self.runner.cancel()
-        self.cancel_button.setEnabled(False)
-        self.pause_button.setEnabled(False)
 
     def _on_stepped(self, step: Iterate | tuple[Done, ...]) -> None:
         if isinstance(step, Iterate):

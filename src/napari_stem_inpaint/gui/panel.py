@@ -7,6 +7,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import StemInpaintError
+from .progress import Progress
 from .worker import Job, Runner
 
 
@@ -80,6 +81,41 @@ class Panel(QWidget):
         self.run_button.setEnabled(False)
         self.status.clear_height()
         self.runner.start(job)
+
+
+class LongPanel(Panel):
+    """A panel whose work can be paused and cancelled, with a bar of how far it is."""
+
+    def __init__(self, action: str, tooltip: str) -> None:
+        super().__init__(action, tooltip)
+        self.progress = Progress()
+        self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
+        self.pause_button.clicked.connect(self._on_pause)
+        self.cancel_button.clicked.connect(self._on_cancel)
+        self.buttons.addWidget(self.pause_button)
+        self.buttons.addWidget(self.cancel_button)
+        self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
+
+    def show_running(self) -> None:
+        """Let be paused, resumed or cancelled what is under way."""
+        running = self.runner.running
+        self.pause_button.setEnabled(running)
+        self.cancel_button.setEnabled(running)
+        self.pause_button.setText("Resume" if self.runner.paused else "Pause")
+
+    def _on_pause(self) -> None:
+        if self.runner.paused:
+            self.runner.resume()
+        else:
+            self.runner.pause()
+        self.progress.hold(self.runner.paused)
+        self.show_running()
+
+    def _on_cancel(self) -> None:
+        self.say("Cancelling…")
+        self.runner.cancel()
+        self.cancel_button.setEnabled(False)
+        self.pause_button.setEnabled(False)
 
 
 class _Scroll(QScrollArea):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from .. import memory
 from ..errors import InputError
@@ -19,8 +19,8 @@ from .forms import add_row
 from .layer_data import holds_nan, notes_of
 from .layers import Layers
 from .look_back import LookBack
-from .panel import Panel
-from .progress import Progress, in_words
+from .panel import LongPanel
+from .progress import in_words
 from .settings import Settings
 from .sources import Plane, Sources
 
@@ -43,7 +43,7 @@ def is_measured(layer: Layer) -> bool:
     return notes_of(layer).get("role") == "measured"
 
 
-class ReconstructWidget(Panel):
+class ReconstructWidget(LongPanel):
     """Reconstructs a measured layer while showing every iterate."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -64,16 +64,13 @@ class ReconstructWidget(Panel):
         self.form, self.quality = self.settings.form, self.settings.quality
         self._partnered: Layer | None = None  # the measured layer whose partners have been looked for
         self._holds_nan = False
-        self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
-        self.progress, self.look_back = Progress(), LookBack()
+        self.look_back = LookBack()
         self._build()
         self.look_back.picked.connect(lambda iterate: self.layers.show_kept(iterate.image, iterate.index))
         self.measured_combo.chosen.connect(self._on_measured_chosen)
         for signal in (self.mask_combo.chosen, self.truth_combo.chosen, self.form.changed, self.planes_combo.currentIndexChanged):
             signal.connect(self._on_choice)
         self.run_button.clicked.connect(self._on_run)
-        self.pause_button.clicked.connect(self._on_pause)
-        self.cancel_button.clicked.connect(self._on_cancel)
         self.runner.stepped.connect(self._on_stepped)
         self.runner.returned.connect(self._on_returned)
         self.runner.failed.connect(self._on_failed)
@@ -103,9 +100,6 @@ class ReconstructWidget(Panel):
         self.add_group("Layers", chooser)
         self.add_group("Reconstruction", self.settings)
         self.add_group("Course", self.look_back)
-        self.buttons.addWidget(self.pause_button)
-        self.buttons.addWidget(self.cancel_button)
-        self.foot.insertWidget(self.foot.indexOf(self.status), self.progress)
 
     def _build_mask_menu(self) -> None:
         menu = QMenu(self.mask_button)
@@ -189,11 +183,8 @@ class ReconstructWidget(Panel):
 
     def _enable(self, obstacle: str) -> None:
         self.mask_button.setEnabled(self.measured_combo.layer() is not None)
-        running = self.runner.running
-        self.run_button.setEnabled(not running and not obstacle)
-        self.pause_button.setEnabled(running)
-        self.cancel_button.setEnabled(running)
-        self.pause_button.setText("Resume" if self.runner.paused else "Pause")
+        self.run_button.setEnabled(not self.runner.running and not obstacle)
+        self.show_running()
 
     def _obstacle(self) -> str:
         measured, mask, truth = self.measured_combo.layer(), self.mask_combo.layer(), self.truth_combo.layer()
@@ -268,20 +259,6 @@ class ReconstructWidget(Panel):
         self.say("Starting…")
         self.progress.start(len(self._queue) or 1)
         self.look_back.begin()
-
-    def _on_pause(self) -> None:
-        if self.runner.paused:
-            self.runner.resume()
-        else:
-            self.runner.pause()
-        self.progress.hold(self.runner.paused)
-        self._on_choice()
-
-    def _on_cancel(self) -> None:
-        self.say("Cancelling…")
-        self.runner.cancel()
-        self.cancel_button.setEnabled(False)
-        self.pause_button.setEnabled(False)
 
     def _on_stepped(self, step: Iterate | tuple[Done, ...]) -> None:
         if isinstance(step, tuple):
