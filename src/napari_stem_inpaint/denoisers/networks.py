@@ -85,7 +85,7 @@ class UNet(nn.Module):
         s = sigma.view(-1, 1, 1, 1)
         with torch.autocast(x.device.type, enabled=False):  # noise of 1e-4 of the range is lost in 16 bits
             kernels = self.contrast - self.contrast.mean((2, 3), keepdim=True)
-            contrast = torch.asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)
+            contrast = _asinh(F.conv2d(F.pad(x, (FILTER_PX // 2,) * 4, mode="reflect"), kernels) / s)
         level = (torch.log10(s) / 2 + 1).expand_as(x)
         entered = self.head(torch.cat([x - 0.5, level, contrast, guides], 1).contiguous(memory_format=torch.channels_last))
         restored: torch.Tensor = x - s * self.tail(self.inside(entered))
@@ -162,6 +162,11 @@ class NAFUNet(UNet):
     def inside(self, h: torch.Tensor) -> torch.Tensor:
         restored: torch.Tensor = self.last(self.finer(super().inside(self.coarser(h))) + h)
         return restored
+
+
+def _asinh(x: torch.Tensor) -> torch.Tensor:
+    """Return the inverse hyperbolic sine; PyTorch's own takes three times as long on a CPU, a tenth of a pass."""
+    return x.abs().add_((x * x).add_(1).sqrt_()).log().copysign_(x)
 
 
 def _pad_to_multiple(x: torch.Tensor, stride: int) -> torch.Tensor:
