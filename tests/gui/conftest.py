@@ -56,7 +56,7 @@ def measurement(frame: Frame) -> Measurement:
 
 
 @pytest.fixture
-def viewer(monkeypatch: pytest.MonkeyPatch) -> Any:
+def viewer(qapp: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A viewer without a window, as plugins see it: public names only, and only from the window's own thread."""
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
     return PublicOnlyProxy(ViewerModel())

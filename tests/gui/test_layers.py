@@ -122,6 +122,17 @@ def test_a_deleted_result_layer_comes_back_only_with_the_result(viewer: Any, fra
     assert by_role(viewer)["reconstruction"].metadata["recipe"] == {"seed": 1}
 
 
+def test_a_result_without_an_iterate_shows_what_was_measured_and_does_not_stay(viewer: Any, frame: Frame, measurement: Measurement) -> None:
+    added = add_all(viewer, frame, measurement)
+    layers = Layers(viewer)
+    layers.begin_result(measurement, added["measured"])
+    begun = by_role(viewer)["reconstruction"]
+    np.testing.assert_array_equal(begun.data[measurement.mask], measurement.values[measurement.mask])
+    assert np.ptp(begun.data[~measurement.mask]) == 0
+    assert not layers.leave_result()
+    assert "reconstruction" not in by_role(viewer)
+
+
 def test_the_result_carries_its_recipe_and_an_unfinished_one_says_so(viewer: Any, frame: Frame, measurement: Measurement) -> None:
     added = add_all(viewer, frame, measurement)
     layers = Layers(viewer)

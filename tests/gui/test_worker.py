@@ -1,6 +1,8 @@
 """The worker: throttling, cancelling, pausing, and failures of every kind arriving as one sentence."""
 
 import gc
+import os
+import sys
 import threading
 import time
 import weakref
@@ -13,7 +15,7 @@ from qtpy.QtCore import QObject, QThread
 
 from napari_stem_inpaint.errors import InputError, StemInpaintError
 from napari_stem_inpaint.frames import Iterate
-from napari_stem_inpaint.gui.worker import INTERVAL_S, Cancelled, Control, Message, Runner, stream
+from napari_stem_inpaint.gui.worker import INTERVAL_S, NICENESS, Cancelled, Control, Message, Runner, stream
 
 
 def step(k: int, image: np.ndarray | None = None) -> Iterate:
@@ -188,6 +190,18 @@ def test_results_arrive_in_the_windows_thread(qtbot: Any) -> None:
         runner.start(job)
     assert threads[0] is not threading.main_thread()
     assert threads[1:] == [parent.thread()] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads of one process have one priority")
+def test_the_window_goes_first(qtbot: Any) -> None:
+    def niceness(tick: Any) -> Iterator[str]:
+        yield "Looking…"
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    runner = Runner(_parent := QObject())
+    with qtbot.waitSignal(runner.returned, timeout=5000) as told:
+        runner.start(niceness)
+    assert told.args == [max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0))]
 
 
 def test_a_replaced_run_says_nothing_more(qtbot: Any) -> None:

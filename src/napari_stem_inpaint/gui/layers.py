@@ -39,6 +39,7 @@ class Layers:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._result: Layer | None = None
+        self._empty = False  # the result layer shows no iterate yet
         self._kept: Layer | None = None
         self._swipe: Layer | None = None
         self._preview: Layer | None = None
@@ -155,20 +156,26 @@ class Layers:
         return self._viewer.add_shapes([positions.astype(float)], shape_type="path", name=name, **keywords)
 
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
-        """Prepare for the iterates of a new reconstruction of ``source``, whose contrast is shared where it is one of ours."""
+        """Add the layer for a new reconstruction of ``source``, whose contrast is shared where it is one of ours.
+
+        It shows what was measured, and is there before the work begins: adding a layer takes napari a tenth of a second.
+        """
         notes = notes_of(source)
-        self._result = self._kept = None
+        self._kept = None
         self._place = Place.of_layer(source).keywords()
+        limits = two(source.contrast_limits) if notes.get("truth") else contrast(measurement.values[measurement.mask])
         self._keywords = {
             "name": f"{measurement.name} reconstructed",
-            "contrast_limits": two(source.contrast_limits) if notes.get("truth") else contrast(measurement.values[measurement.mask]),
+            "contrast_limits": limits,
             "metadata": {KEY: {"role": "reconstruction", "of": notes.get("set"), "unfinished": True}},
             **self._place,
         }
+        measured = np.where(measurement.mask, measurement.values, limits[0]).astype(np.float32)
+        self._result, self._empty = self._add((measured, self._keywords, "image")), True
 
     def begin_stack(self, source: Layer) -> None:
         """Prepare for the results of all planes of ``source``."""
-        self._result = self._kept = None
+        self._kept, self._empty = None, False
         self._place = Place.of_layer(source).keywords()
         name = notes_of(source).get("name") or source.name
         self._keywords = {
@@ -219,12 +226,9 @@ class Layers:
 
     def show_iterate(self, image: npt.NDArray[np.float32]) -> bool:
         """Show ``image`` in the result layer; return False, and leave it, where the user has deleted that layer."""
-        if self._result is None:
-            self._result = self._add((image, self._keywords, "image"))
-            return True
-        if self._result not in self._viewer.layers:
+        if self._result is None or self._result not in self._viewer.layers:
             return False
-        self._result.data = image
+        self._result.data, self._empty = image, False
         return True
 
     def show_result(self, result: Reconstruction) -> None:
@@ -244,8 +248,11 @@ class Layers:
         self._kept.data, self._kept.name = image, name
 
     def leave_result(self) -> bool:
-        """Name the layer of a reconstruction that did not finish accordingly; return whether there is one."""
+        """Name the layer of a reconstruction that did not finish accordingly, or remove it while it is empty; return whether it stays."""
         if self._result is None or self._result not in self._viewer.layers:
+            return False
+        if self._empty:
+            self._remove(self._result)
             return False
         self._result.name = f"{self._result.name} (unfinished)"
         return True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -23,6 +25,7 @@ from ..frames import Iterate
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1  # at most ten images a second: the window's queue has no back-pressure
+NICENESS = 10  # of the thread that works, and of those that PyTorch starts from it
 GRACE_MS = 300  # after a cancel, a step that cannot be interrupted is left to end on its own
 
 Tick = Callable[[], None]
@@ -103,6 +106,7 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
     newest: Iterate | None = None
     shown = -INTERVAL_S
     try:
+        let_the_window_go_first()
         work = job(control.tick)
         control.close = partial(_close, work)
         while True:
@@ -135,6 +139,13 @@ def stream(job: Job, control: Control, generation: int) -> Iterator[Message]:
             _close(work)
     yield from _steps(generation, news, newest)
     yield end
+
+
+def let_the_window_go_first() -> None:
+    """Give way to the window's thread where there are not processors for both; on Linux, where a thread has its own priority."""
+    if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _steps(generation: int, news: tuple[Any, ...], newest: Iterate | None) -> Iterator[Message]:
