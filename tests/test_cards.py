@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+import torch
 from test_denoisers import card, network
 
 from napari_stem_inpaint.denoisers import registry
@@ -80,6 +81,25 @@ def test_a_damaged_one_is_listed_as_such(own):
     (own / "broken.safetensors").write_bytes(b"nothing")
     (one,) = [k for k in registry.known() if k.origin == "yours"]
     assert "damaged" in one.summary()
+
+
+def test_a_look_at_the_header_finds_a_file_that_is_cut_short(tmp_path):
+    file, pickled = tmp_path / "x.safetensors", tmp_path / "x.pth"
+    save_checkpoint(file, network().state_dict(), card())
+    torch.save(network().state_dict(), pickled)
+    for path in (file, pickled):
+        registry.check_header(str(path), "denoise")
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(CheckpointError, match="damaged"):
+            registry.check_header(str(path))
+
+
+def test_a_look_at_the_header_accepts_what_pytorch_wrote_long_ago(tmp_path):
+    torch.save(network().state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    registry.check_header(str(tmp_path / "old.pth"), "denoise")
+    with pytest.raises(CheckpointError, match="a one-pass network is needed here"):
+        registry.check_header("stem-tiny", "inpaint")
+    registry.check_header("tv")
 
 
 def test_altered_weights_are_found(tmp_path):

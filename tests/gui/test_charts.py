@@ -1,5 +1,6 @@
 """What widgets draw themselves: numbers and names have room, titles follow the data, colours follow the theme."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,21 @@ def test_the_title_of_a_course_follows_what_is_known(qtbot: Any) -> None:
     course.begin()
     assert course.chart.title == ""
     course.add(iterate({"sre_db": 20.0}))
-    assert course.chart.title == "SRE (dB) by step"
+    assert course.chart.title == "SRE (dB) by step; faint: trials"
+
+
+def test_a_course_tells_trials_from_what_is_made_of_all_measurements(qtbot: Any) -> None:
+    course = LookBack()
+    qtbot.addWidget(course)
+    steps = ["choosing the start", "trial with withheld measurements", "denoising with all measurements", "krige"]
+    iterates = [
+        Iterate(k, len(steps), np.zeros((8, 8), np.float32), 0.1, 0.1, stage, {"sre_db": 10.0 * k}) for k, stage in enumerate(steps, 1)
+    ]
+    course.chart.show_iterates(iterates)
+    assert (course.chart.tried, course.chart.points) == ([(1, 10), (2, 20)], [(3, 30), (4, 40)])
+    blind = [replace(one, scores={}) for one in iterates]
+    course.chart.show_iterates(blind)
+    assert (course.chart.tried, course.chart.points) == ([], [(1, -1), (2, -1)])  # no measurement is left to judge the last two by
 
 
 @pytest.mark.parametrize("px", [10, 30])

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_stem_inpaint.frames import Measurement
+from napari_stem_inpaint.frames import Iterate, Measurement
 from napari_stem_inpaint.gui import jobs
 from napari_stem_inpaint.gui.files_queue import FilesWidget
 from napari_stem_inpaint.io import write_measurement
@@ -93,6 +93,7 @@ def test_images_may_mark_what_is_unmeasured(qtbot: Any, queue: FilesWidget, tmp_
     queue.add(tmp_path / "marked.npy")
     run(qtbot, queue)
     assert states(queue)[0].endswith("does not say that those are the unmeasured ones; choose that under “Measured”.")
+    assert "double click" not in queue.status.text()  # there is nothing to be opened
     assert queue.table.rowHeight(0) > 2 * queue.table.fontMetrics().height()
     queue.mask_combo.setCurrentIndex(1)
     queue.mask_combo.activated.emit(1)
@@ -120,6 +121,8 @@ def test_cancelling_keeps_what_is_done_and_run_goes_on(
 
     def slow(items: Any, params: Any, out: Any, tick: Any) -> Any:
         yield from work(items[:1], params, out, tick)
+        yield Iterate(1, 9, np.zeros((64, 64), np.float32), 1.0, 0.1, "denoising")
+        yield "Denoising…"
         while True:
             tick()
             tick.__self__._cancelled.wait(0.01)
@@ -128,10 +131,14 @@ def test_cancelling_keeps_what_is_done_and_run_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "reconstructions", slow)
         qtbot.mouseClick(queue.run_button, LEFT)
-        qtbot.waitUntil(lambda: queue.progress.part == 1, timeout=10000)
+        qtbot.waitUntil(lambda: states(queue)[1] == "… step 1 of 9", timeout=10000)
+        qtbot.keyClicks(queue.out_line, "elsewhere")  # the results go where they went when the run began
+        assert queue.out_line.text() == str(folder / "reconstructed")
         with qtbot.waitSignal(queue.runner.cancelled, timeout=5000):
             qtbot.mouseClick(queue.cancel_button, LEFT)
+    assert queue.out_line.isEnabled()
     assert queue.status.text() == "Cancelled with 1 done; Run goes on with the others."
+    assert states(queue) == ["done: cubic interpolation", "cancelled", "waiting"]
     run(qtbot, queue)
     assert states(queue)[:2] == ["there already", "done: cubic interpolation"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from npe2 import PluginManifest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 import napari_stem_inpaint
@@ -49,6 +49,17 @@ def test_sample_run_judge(qtbot: Any, flow: FlowWidget) -> None:
     go_to(qtbot, flow, 3)
     assert "SRE" in judge.status.text()  # type: ignore[attr-defined]
     assert judge.spectra.cutoff is not None  # type: ignore[attr-defined]
+
+
+def test_the_samples_are_in_a_menu_below_a_button(qtbot: Any, flow: FlowWidget) -> None:
+    page: Any = flow.page(0)
+    with qtbot.waitExposed(flow):
+        flow.window().show()
+    menu = page.sample_button.menu()
+    QTimer.singleShot(200, lambda: qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(page.samples["si-line-hop"]).center()))
+    qtbot.mouseClick(page.sample_button, LEFT)
+    qtbot.waitUntil(lambda: flow.tabs.currentIndex() == 2, timeout=10000)
+    assert flow.reconstruct.measured_combo.currentText() == "Si measured"
 
 
 def test_a_file_leads_to_the_scan_and_that_to_a_result(

@@ -15,6 +15,7 @@ from napari_stem_inpaint import cli, io
 from napari_stem_inpaint.frames import Frame, Measurement
 from napari_stem_inpaint.gui.judge import JudgeWidget
 from napari_stem_inpaint.gui.judge_show import LINE
+from napari_stem_inpaint.gui.judge_view import HIGHEST_PX
 from napari_stem_inpaint.gui.layer_data import KEY, notes_of
 from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
@@ -79,6 +80,7 @@ def test_a_line_is_drawn_once_and_its_profile_follows(qtbot: Any, judge: JudgeWi
     click(qtbot, judge.show_group.line_button)
     click(qtbot, judge.show_group.line_button)
     (line,) = (layer for layer in viewer.layers if layer.name == LINE)
+    assert (line.mode, line.selected_data) == ("direct", {0})
     assert list(judge.show_group.profile.profiles) == ["result", "reference"]
     assert judge.show_group.profile.unit == "nm"
     line.data = [np.array([[10.0, 5.0], [10.0, 25.0]])]
@@ -145,14 +147,19 @@ def test_a_results_settings_go_back_into_the_form(
         docked.form.set_values(ReconstructionParams(solver="cubic"))
         docked.measured_combo.choose(None)
         click(qtbot, judge.save_group.again_button)
-        other = next(w for w in docked.window().findChildren(ReconstructWidget) if w is not docked)
-        assert other.form.values() == ReconstructionParams(solver="irls", seed=5)
-        assert other.measured_combo.currentText() == "lattice measured"
+        assert docked.window().findChildren(ReconstructWidget) == [docked]
+        assert docked.form.values() == ReconstructionParams(solver="irls", seed=5)
+        assert docked.measured_combo.currentText() == "lattice measured"
         with qtbot.waitSignal(judge.runner.returned, timeout=30000):
-            click(qtbot, other.run_button)
+            click(qtbot, docked.run_button)
         again = [layer for layer in window.layers if notes_of(layer).get("role") == "reconstruction"][-1]
         assert again is not first
         np.testing.assert_array_equal(again.data, first.data)
+        window.window.remove_dock_widget(docked)
+        click(qtbot, judge.save_group.again_button)
+        (other,) = judge.window().findChildren(ReconstructWidget)
+        assert other is not docked
+        assert other.form.values() == ReconstructionParams(solver="irls", seed=5)
 
 
 def test_report_and_table_are_written(qtbot: Any, judge: JudgeWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -163,6 +170,10 @@ def test_report_and_table_are_written(qtbot: Any, judge: JudgeWidget, monkeypatc
     saved_as(monkeypatch, tmp_path / "scores.csv")
     click(qtbot, judge.save_group.scores_button)
     assert (tmp_path / "scores.csv").read_text().startswith("result,sre_db")
+    saved_as(monkeypatch, tmp_path / "table 2.5 nm")
+    click(qtbot, judge.save_group.scores_button)
+    assert judge.status.text() == f"Saved {tmp_path / 'table 2.5 nm.csv'}."
+    assert (tmp_path / "table 2.5 nm.csv").exists()
     saved_as(monkeypatch, tmp_path / "nowhere" / "scores.csv")
     click(qtbot, judge.save_group.scores_button)
     assert "does not exist; make it first" in judge.status.text()
@@ -227,14 +238,15 @@ def test_several_results_are_compared_in_one_table(qtbot: Any, judge: JudgeWidge
     assert judge.table.rowCount() == 2
     assert float(judge.table.item(0, 1).text()) > float(judge.table.item(1, 1).text())
     first, second = judge.choice.results()
+    assert (first.name, second.name) == ("lattice reconstructed", "lattice reconstructed, cubic")
     judge.table.cellClicked.emit(0, 0)
     assert judge.choice.result_combo.layer() == first
     assert (viewer.layers[-1], first.visible, second.visible) == (first, True, False)
     assert [judge.table.item(row, 0).text() for row in (0, 1)] == ["irls", "cubic"]
     judge.table.cellClicked.emit(1, 0)
     assert (viewer.layers[-1], first.visible, second.visible) == (second, False, True)
-    grid = viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
-    grid.enabled = first.visible = True
+    click(qtbot, judge.show_group.grid_button)
+    assert first.visible
     judge.table.cellClicked.emit(0, 0)
     assert (judge.choice.result, first.visible, second.visible) == (first, True, True)
 
@@ -268,6 +280,23 @@ def test_a_single_ring_does_not_say_where_agreement_ends(
         click(qtbot, made.run_button)
     assert words in made.status.text()
     assert "own" not in made.status.text()
+
+
+def test_rings_below_all_bragg_peaks_do_not_decide(qtbot: Any, judge: JudgeWidget, monkeypatch: pytest.MonkeyPatch) -> None:
+    frequencies = np.arange(1, 33) / 64
+    correlation = np.where((frequencies > 0.1) & (frequencies < 0.25), 1.0, 0.0)
+    monkeypatch.setattr("napari_stem_inpaint.metrics.fourier_ring_correlation", lambda *_: (frequencies, correlation))
+    with qtbot.waitSignal(judge.runner.returned, timeout=10000):
+        click(qtbot, judge.run_button)
+    assert "They agree up to 12.5 /nm" in judge.status.text()
+
+
+def test_the_table_grows_with_its_rows_up_to_a_limit(judge: JudgeWidget) -> None:
+    heights = []
+    for rows in (1, 7, 30):
+        judge.table.show_scores([("apgd, stem-tiny", "name", {})] * rows, 0)
+        heights.append(judge.table.height())
+    assert heights[0] < heights[1] <= heights[2] == HIGHEST_PX
 
 
 def test_noise_that_is_in_both_is_said(qtbot: Any, judge: JudgeWidget, viewer: Any) -> None:

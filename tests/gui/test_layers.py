@@ -152,6 +152,19 @@ def test_the_result_carries_its_recipe_and_an_unfinished_one_says_so(viewer: Any
     assert "unfinished" not in finished.metadata[KEY]
 
 
+def test_the_second_result_is_named_by_its_solver_unless_the_user_has_named_it(viewer: Any, frame: Frame, measurement: Measurement) -> None:
+    added = add_all(viewer, frame, measurement)
+    layers = Layers(viewer)
+    made = Reconstruction(measurement.values, None, "r", {"reconstruction": {"solver": "gp"}})
+    names = []
+    for named in ("", "", "", "mine"):
+        layers.begin_result(measurement, added["measured"])
+        viewer.layers[-1].name = named or viewer.layers[-1].name
+        layers.show_result(made)
+        names.append(viewer.layers[-1].name)
+    assert names == ["lattice reconstructed", "lattice reconstructed, gp", "lattice reconstructed, gp [1]", "mine"]
+
+
 def test_the_partners_know_each_other(viewer: Any, frame: Frame, measurement: Measurement) -> None:
     added = {role: notes_of(layer) for role, layer in add_all(viewer, frame, measurement).items()}
     assert added["measured"]["set"] == added["mask"]["set"]

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLabel
 from napari_stem_inpaint.denoisers.cards import Card
 from napari_stem_inpaint.denoisers.checkpoint import save_checkpoint
 from napari_stem_inpaint.denoisers.networks import DRUNet
+from napari_stem_inpaint.denoisers.registry import find_file
 from napari_stem_inpaint.frames import Frame, Iterate, Measurement, Scan
 from napari_stem_inpaint.gui import jobs, look_back, worker
 from napari_stem_inpaint.gui.layer_data import Place, notes_of
@@ -319,6 +320,30 @@ def test_what_is_missing_is_said(viewer: Any, qtbot: Any, measurement: Measureme
     assert not widget.run_button.isEnabled()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("cut.safetensors", "damaged"), ("text.pth", "was not written by PyTorch"), ("one-pass.safetensors", "a denoiser is needed here")],
+)
+def test_a_checkpoint_that_cannot_be_used_is_told_when_it_is_chosen(
+    widget: ReconstructWidget, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    whole = Path(checkpoint).read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pth").write_text("no weights")
+    (tmp_path / "one-pass.safetensors").write_bytes(find_file("stem-one-pass").read_bytes())
+    widget.form.controls["solver"].value = "hqs"
+    assert widget.run_button.isEnabled()
+    choice = widget.form.controls["checkpoint"].native
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / name), ""))
+    choice.setCurrentIndex(choice.findText("From file…"))
+    assert words in widget.hint.text()
+    assert not widget.run_button.isEnabled()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (checkpoint, ""))
+    choice.setCurrentIndex(choice.findText("From file…"))
+    assert not widget.hint.text()
+    assert widget.run_button.isEnabled()
+
+
 def test_choices_follow_the_layers(viewer: Any, widget: ReconstructWidget) -> None:
     viewer.add_image(np.zeros((8, 8, 3)), rgb=True, name="photo")
     viewer.add_points(np.zeros((1, 2)), name="points")
@@ -428,7 +453,7 @@ def test_one_can_look_back(qtbot: Any, widget: ReconstructWidget, viewer: Any, m
         click(qtbot, widget.run_button)
     slider, kept = widget.look_back.slider, widget.look_back.kept.iterates
     assert slider.value() == slider.maximum() == len(kept) - 1 > 1
-    assert widget.look_back.chart.title == "SRE (dB) by step"
+    assert widget.look_back.chart.title.startswith("SRE (dB) by step")
     result = results(viewer)[0].data.copy()
     for place in (0, 1):
         slider.setValue(place)
@@ -439,6 +464,37 @@ def test_one_can_look_back(qtbot: Any, widget: ReconstructWidget, viewer: Any, m
     viewer.layers.remove(shown)
     slider.setValue(0)
     assert len([layer for layer in viewer.layers if notes_of(layer).get("role") == "iterate"]) == 1
+
+
+def test_one_can_look_back_while_others_come(qtbot: Any, widget: ReconstructWidget, viewer: Any, fake: Any) -> None:
+    fake.endless = True
+    widget.show()
+    look = widget.look_back
+    click(qtbot, widget.run_button)
+    qtbot.waitUntil(lambda: look.slider.maximum() >= 2, timeout=10000)
+    qtbot.keyClick(look.slider, Qt.Key.Key_Home)
+    (shown,) = (layer for layer in viewer.layers if notes_of(layer).get("role") == "iterate")
+    before, name = look.slider.maximum(), shown.name
+    qtbot.waitUntil(lambda: look.slider.maximum() >= before + 2, timeout=10000)
+    assert look.slider.value() == 0
+    assert name.endswith(look.label.text())
+    qtbot.keyClick(look.slider, Qt.Key.Key_End)
+    qtbot.waitUntil(lambda: look.slider.maximum() >= before + 4, timeout=10000)
+    assert look.slider.value() == look.slider.maximum()
+    with qtbot.waitSignal(widget.runner.cancelled, timeout=5000):
+        click(qtbot, widget.cancel_button)
+
+
+def test_what_is_looked_at_stays_when_half_is_dropped(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_back, "MOST_BYTES", 10 * 400)
+    looked = look_back.LookBack()
+    qtbot.addWidget(looked)
+    for k in range(1, 60):
+        looked.add(Iterate(k, 100, np.zeros((10, 10), np.float32), 1.0, 0.0, ""))
+        if k == 8:
+            looked.slider.setValue(5)
+    assert looked.kept.iterates[looked.slider.value()].index == next(one.index for one in looked.kept.iterates if one.index >= 6)
+    assert looked.slider.value() < looked.slider.maximum()
 
 
 def test_kept_iterates_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,9 +508,9 @@ def test_kept_iterates_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     assert indices == sorted(indices)
 
 
-def test_quality_sets_the_solver_and_says_when_it_is_changed(widget: ReconstructWidget, checkpoint: str) -> None:
+def test_quality_sets_the_solver_and_says_when_it_is_changed(qtbot: Any, widget: ReconstructWidget, checkpoint: str) -> None:
     controls = widget.form.controls
-    assert widget.quality.currentText() == "Changed: Balanced"
+    assert (widget.quality.currentIndex(), widget.quality.placeholderText()) == (-1, "By hand")  # irls is no quality's solver
     controls["checkpoint"].value, controls["seed"].value = checkpoint, 5
     for text, solver, averaging in (("Fast", "one-pass", "one"), ("Best", "apgd", "all"), ("Balanced", "apgd", "one")):
         place = next(k for k in range(widget.quality.count()) if text in widget.quality.itemText(k))
@@ -463,6 +519,13 @@ def test_quality_sets_the_solver_and_says_when_it_is_changed(widget: Reconstruct
         assert (controls["solver"].value, controls["averaging"].value) == (solver, averaging)
         assert (controls["checkpoint"].value, controls["seed"].value) == (checkpoint, 5)
         assert widget.quality.currentText().startswith(text)
+    controls["iterations"].value += 1
+    assert widget.quality.currentText() == "Changed: Balanced"
+    for solver, shown in (("one-pass", "Changed: Fast"), ("gp", ""), ("apgd", "Changed: Balanced")):
+        solvers = controls["solver"].native
+        while solvers.currentText() != solver:
+            qtbot.keyClick(solvers, Qt.Key.Key_Down if solvers.findText(solver) > solvers.currentIndex() else Qt.Key.Key_Up)
+        assert widget.quality.currentText() == shown
 
 
 def test_positions_that_do_not_fit_are_said(qtbot: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

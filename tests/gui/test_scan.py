@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint.frames import Frame
+from napari_stem_inpaint.gui import scan as scan_widget
 from napari_stem_inpaint.gui.layer_data import notes_of
 from napari_stem_inpaint.gui.layers import Layers
 from napari_stem_inpaint.gui.scan import ScanWidget
@@ -148,11 +149,54 @@ def test_path_and_export(qtbot: Any, scan: ScanWidget, window: Any, monkeypatch:
     with qtbot.waitSignal(scan.runner.returned, timeout=10000):
         click(qtbot, scan.save_button)
     np.testing.assert_array_equal(read_scan(tmp_path / "scan.csv", (64, 64)).positions, expected)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "where"), scan_widget.SCANS.split(";;")[1]))
+    with qtbot.waitSignal(scan.runner.returned, timeout=10000):
+        click(qtbot, scan.save_button)
+    assert scan.status.text() == f"Saved {tmp_path / 'where.tif'}."
+    np.testing.assert_array_equal(read_scan(tmp_path / "where.tif", (64, 64)).mask, nsi.make_scan((64, 64), scan.scan.values()).mask)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "no" / "scan.csv"), ""))
     with qtbot.waitSignal(scan.runner.failed, timeout=10000):
         click(qtbot, scan.save_button)
     assert "does not exist; make it first" in scan.status.text()
     qtbot.waitUntil(scan.run_button.isEnabled, timeout=5000)
+
+
+def test_the_preview_lies_on_the_frame_not_on_what_covers_it(qtbot: Any, scan: ScanWidget, window: Any) -> None:
+    measure(qtbot, scan)
+    (frame,), (measured,) = of_role(window, "frame"), of_role(window, "measured")
+    frame.visible = False
+    scan.scan.controls["ratio"].value = 0.5
+    planned(qtbot, scan)
+    assert of_role(window, "preview")
+    assert (frame.visible, measured.visible) == (True, False)
+    click(qtbot, scan.mask_button)
+    assert not of_role(window, "preview")
+    assert (frame.visible, measured.visible) == (True, False)
+    scan.hide()
+    assert (frame.visible, measured.visible) == (False, True)
+
+
+def test_the_preview_goes_to_another_frame_with_its_place(qtbot: Any, scan: ScanWidget, window: Any, frame: Frame) -> None:
+    scan.scan.controls["ratio"].value = 0.5
+    planned(qtbot, scan)
+    (first,) = of_role(window, "preview")
+    Layers(window).add_frame(Frame(frame.image, (0.05, 0.05), "wider"))
+    planned(qtbot, scan)
+    (preview,) = of_role(window, "preview")
+    assert scan.frame.currentText() == "wider"
+    assert (tuple(first.scale), tuple(preview.scale)) == ((0.02, 0.02), (0.05, 0.05))
+
+
+def test_the_tool_may_be_changed_while_drawing(qtbot: Any, scan: ScanWidget, window: Any) -> None:
+    click(qtbot, scan.drawing.kinds["never"])
+    assert window.layers.selection.active.mode == "paint"
+    qtbot.keyClick(scan.drawing.tool, Qt.Key.Key_R)
+    shapes = window.layers.selection.active
+    assert scan.drawing.tool.currentText() == "Rectangle"
+    assert (shapes.name, shapes.mode) == ("never measured", "add_rectangle")
+    click(qtbot, scan.drawing.erase_button)
+    assert window.layers.selection.active == shapes
+    assert shapes.mode == "select"
 
 
 def test_nothing_stays_on_the_frame_when_the_widget_goes(qtbot: Any, scan: ScanWidget, window: Any) -> None:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QFileDialog, QMenu, QMessa
 import napari_stem_inpaint
 from napari_stem_inpaint import training
 from napari_stem_inpaint.denoisers.cards import read_card
-from napari_stem_inpaint.denoisers.registry import load_denoiser
+from napari_stem_inpaint.denoisers.registry import find_file, load_denoiser
 from napari_stem_inpaint.errors import SolverError
 from napari_stem_inpaint.gui import jobs
 from napari_stem_inpaint.gui.curves import MOST_POINTS, GainBars, History, LossCurve, ticks
@@ -398,12 +398,27 @@ def test_presets_are_what_they_say() -> None:
     assert load_denoiser(fine.start_from).card.name == fine.start_from
 
 
-def test_fine_tuning_asks_for_frames(widget: TrainWidget) -> None:
-    widget.preset.chosen.emit(PRESETS["Fine-tune: 20 minutes, on my frames"])
-    assert "give a few of them" in widget.hint.text()
-    assert widget.run_button.isEnabled()
-    widget.form.controls["frames"].value = "/my/frames"
+def test_fine_tuning_on_my_frames_asks_for_them(qtbot: Any, widget: TrainWidget) -> None:
+    qtbot.keyClick(widget.preset, Qt.Key.Key_End)
+    assert widget.preset.currentText() == "Fine-tune: 20 minutes, on my frames"
+    widget.form.controls["minutes"].value = 40.0
+    assert "Give a few frames of your own" in widget.hint.text()
+    assert not widget.run_button.isEnabled()
+    qtbot.keyClicks(widget.form.controls["frames"].native, "/my/frames")
     assert not widget.hint.text()
+    assert widget.run_button.isEnabled()
+    widget.form.controls["frames"].value = ""
+    qtbot.keyClick(widget.preset, Qt.Key.Key_Home)
+    widget.form.controls["start_from"].value = "stem-tiny"
+    assert "goes on with simulated frames alone" in widget.hint.text()
+    assert widget.run_button.isEnabled()
+
+
+def test_a_damaged_checkpoint_to_start_from_is_told_when_it_is_chosen(widget: TrainWidget, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(find_file("stem-tiny").read_bytes()[:-1])
+    widget.form.controls["start_from"].value = str(tmp_path / "cut.safetensors")
+    assert "damaged" in widget.hint.text()
+    assert not widget.run_button.isEnabled()
 
 
 def test_a_classical_method_cannot_be_trained_further(widget: TrainWidget) -> None:

@@ -97,8 +97,11 @@ def read_metadata(path: Path) -> dict[str, str]:
             if not 0 < length <= MAX_HEADER:
                 raise ValueError("its header's length is impossible")
             header = json.loads(file.read(length))
-        return dict(header.get("__metadata__") or {})
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        metadata = dict(header.pop("__metadata__", None) or {})
+        if 8 + length + max((part["data_offsets"][1] for part in header.values()), default=0) != path.stat().st_size:
+            raise ValueError("its tensors reach beyond its end, or not to it")
+        return metadata
+    except (OSError, ValueError, AttributeError, TypeError, LookupError) as error:
         raise CheckpointError(f"{path.name} is damaged or not a {SUFFIX} file; copy or download it again.") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from ..errors import CheckpointError
-from .cards import SUFFIX, Card, read_card, read_metadata
+from .cards import SUFFIX, Card, card_in, checked_size, read_card, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ FOLDER = "STEM_INPAINT_CHECKPOINTS"  # environment variable: where the user's ch
 PROGRAMS = (".ts", ".pt2")
 FOREIGN_SUFFIXES = (".pt", ".pth", *PROGRAMS)
 CLASSICAL_NAMES = ("tv", "nlm", "bm3d")
+PICKLE = b"\x80"  # with which files of PyTorch before 1.6 begin; later ones are zip archives
 NICKNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -141,13 +143,41 @@ def load_denoiser(name_or_path: str, device: torch.device | str = "cpu", task: s
         If there is none, it is for the other task, or it cannot be trusted or understood.
     """
     prior = load_any(name_or_path, device)
-    if prior.card.task != task:
+    _check_task(prior.card, task)
+    return prior
+
+
+def check_header(name_or_path: str, task: str = "") -> None:
+    """Look at the beginning and the end of a checkpoint's file, which takes no PyTorch; any ``task`` will do where it is empty.
+
+    Raises
+    ------
+    CheckpointError
+        If they show that the file is damaged, or for another task.
+    """
+    if name_or_path in CLASSICAL_NAMES:
+        return
+    path = find_file(name_or_path)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        checked_size(path)
+        try:
+            with path.open("rb") as file:
+                pickled = file.read(1) == PICKLE
+        except OSError as error:
+            raise CheckpointError(f"{path.name} cannot be read ({error.strerror}); choose another file.") from error
+        if not (pickled or zipfile.is_zipfile(path)):
+            raise CheckpointError(f"{path.name} is damaged or was not written by PyTorch; copy or download it again.")
+    elif "card" in (metadata := read_metadata(path)) and task:
+        _check_task(card_in(metadata, path), task)
+
+
+def _check_task(card: Card, task: str) -> None:
+    if card.task != task:
         kinds = {"denoise": "a denoiser", "inpaint": "a one-pass network"}
         names = [one.name for one in known() if one.task == task]
         raise CheckpointError(
-            f"{prior.card.name} is {kinds[prior.card.task]}, but {kinds[task]} is needed here; there are {', '.join(names) or 'none'}."
+            f"{card.name} is {kinds[card.task]}, but {kinds[task]} is needed here; there are {', '.join(names) or 'none'}."
         )
-    return prior
 
 
 def load_any(name_or_path: str, device: torch.device | str = "cpu") -> Prior:

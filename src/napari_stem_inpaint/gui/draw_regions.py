@@ -31,19 +31,20 @@ DELAY_MS = 60  # a stroke of the brush is many changes
 class DrawRegions(QWidget):
     """Buttons for the kinds of regions, and the tool to draw them with."""
 
-    changed = Signal()  # something was drawn, erased, moved or deleted
+    changed = Signal()  # something is to be drawn, or was drawn, erased, moved or deleted
 
     def __init__(self, viewer: napari.viewer.Viewer, layers: Layers) -> None:
         super().__init__()
         self._viewer, self._layers = viewer, layers
         self._frame: Layer | None = None
+        self._kind = ""  # what was drawn last
         self.tool = QComboBox()
         self.tool.addItems(list(TOOLS))
         self.tool.setAccessibleName("Tool")
         self.tool.setToolTip("Brush: paint and erase. Outline, Rectangle, Ellipse: shapes that can be moved and deleted afterwards.")
         self.kinds = {kind: QPushButton(kind.capitalize()) for kind in REGIONS}
         self.erase_button = QPushButton("Erase")
-        self.erase_button.setToolTip("Erase with the brush; napari's own undo (Ctrl+Z) takes strokes back. Select shapes and press Delete.")
+        self.erase_button.setToolTip("Strokes: erase them with the brush; Ctrl+Z takes a stroke back. Shapes: click one, and press Delete.")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
@@ -53,6 +54,7 @@ class DrawRegions(QWidget):
             grid.addWidget(button, 0, column)
         grid.addWidget(self.tool, 1, 0, 1, 2)
         grid.addWidget(self.erase_button, 1, 2)
+        self.tool.activated.connect(self._on_tool)
         self.erase_button.clicked.connect(self._on_erase)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
@@ -82,16 +84,26 @@ class DrawRegions(QWidget):
                 drawn[notes_of(layer)["kind"]] |= np.asarray(layer.to_masks(shape), dtype=bool).any(0)
         return Regions(**drawn) if any(mask.any() for mask in drawn.values()) else None
 
+    def _on_tool(self) -> None:
+        """Go on with another tool at what is being drawn."""
+        if self._kind:
+            self._on_kind(self._kind)
+
     def _on_kind(self, kind: str) -> None:
-        mode = TOOLS[self.tool.currentText()]
+        self._kind, mode = kind, TOOLS[self.tool.currentText()]
         layer = self._layer(kind if mode != "paint" else "")
         if layer is None:
             return
         if mode == "paint":
             layer.selected_label = list(REGIONS).index(kind) + 1
         self._activate(layer, mode)
+        self.changed.emit()
 
     def _on_erase(self) -> None:
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Shapes) and notes_of(active).get("role") == "regions":
+            self._activate(active, "select")
+            return
         self.tool.setCurrentText("Brush")
         layer = self._layer("")
         if layer is not None:

@@ -180,7 +180,7 @@ class FilesWidget(LongPanel):
         self.advise(obstacle)
         self.run_button.setEnabled(not obstacle and not running)
         self.show_running()
-        for widget in (self.files_button, self.folder_button, self.mask_combo):
+        for widget in (self.files_button, self.folder_button, self.mask_combo, self.out_line, self.out_button):
             widget.setEnabled(not running)
         self.remove_button.setEnabled(not running and bool(self.table.selected_rows()))
 
@@ -216,10 +216,13 @@ class FilesWidget(LongPanel):
     def _on_returned(self, failed: int) -> None:
         count = len(self.table.queued)
         words = f"; {failed} failed, see the table; Run again does only those" if failed else ""
-        self.say(f"{count - failed} of {count} images are in {self.out_line.text()}{words}. A double click opens one.")
+        opened = " A double click opens one." if failed < count else ""
+        self.say(f"{count - failed} of {count} images are in {self.out_line.text()}{words}.{opened}")
         self.progress.stop("done")
 
     def _on_stopped(self, how: str) -> None:
+        if self.progress.step is not None:  # of an image that was begun
+            self.table.say(self.progress.part, how)
         if how == "cancelled":
             self.say(f"Cancelled with {self.progress.part - self._failed} done; Run goes on with the others.")
         self.progress.stop(how)

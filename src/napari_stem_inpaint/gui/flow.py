@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QStackedWidget,
     QTabBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -159,8 +158,9 @@ class FramePage(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, opened: Callable[[], None]) -> None:
         super().__init__()
         self._viewer, self._opened = viewer, opened
-        self.open_button, self.simulate_button = QPushButton("Open file…"), QPushButton("Simulate…")
-        self.sample_button = QToolButton()
+        self.open_button, self.sample_button, self.simulate_button = (
+            QPushButton(text) for text in ("Open file…", "Open sample", "Simulate…")
+        )
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
@@ -168,10 +168,7 @@ class FramePage(QWidget):
         self.samples: dict[str, Any] = {}
         for key, title in _samples():
             self.samples[key] = menu.addAction(title, lambda key=key: self._on_sample(key))
-        self.sample_button.setText("Open sample")
         self.sample_button.setMenu(menu)
-        self.sample_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.sample_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()
         for button, tip in (
             (self.open_button, "Open a microscope file or an image; dropping it on the canvas does the same."),

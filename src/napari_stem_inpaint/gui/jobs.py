@@ -242,12 +242,14 @@ def judgement(
 
 
 def _agreement(frequencies: npt.NDArray[np.float64], correlation: npt.NDArray[np.float64], unit: str) -> str:
-    """Return up to where two images agree; a single ring, of few coefficients or between Bragg peaks, does not decide."""
+    """Return up to where two images agree; neither a single ring decides nor what lies below all Bragg peaks, where there is no power."""
     from scipy.ndimage import median_filter
 
     from ..metrics import frc_limit
 
-    limit = frc_limit(frequencies, median_filter(correlation, RINGS, mode="nearest"))
+    smooth = median_filter(correlation, RINGS, mode="nearest")
+    first = int(np.argmax(smooth > 0.9 * smooth.max()))
+    limit = frc_limit(frequencies[first:], smooth[first:])
     if limit is None:
         return f"Their ring correlation stays above 1/7 up to the highest frequency, {frequencies[-1]:.3g} {unit}."
     return f"They agree up to {limit:.3g} {unit}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QFormLayout, QWidget
 
 from ..errors import InputError
 from ..params import JudgeParams, ReconstructionParams
@@ -19,6 +19,7 @@ from .judge_view import RingChart, ScoresTable, SpectraView
 from .layer_data import notes_of, pixel_size_nm
 from .layers import Layers
 from .panel import Panel
+from .reconstruct import ReconstructWidget
 from .remembered import PLUGIN, remember
 
 if TYPE_CHECKING:
@@ -156,6 +157,13 @@ class JudgeWidget(Panel):
         self.say(judged.sentence)
 
     def run_again(self, params: ReconstructionParams) -> None:
-        """Put ``params`` and the measured layer of the result into a Reconstruct widget beside this one."""
-        _, widget = self._viewer.window.add_plugin_dock_widget(PLUGIN, "Reconstruct", tabify=True)
+        """Put ``params`` and the measured layer of the result into the Reconstruct widget that is open, or into a new one beside this."""
+        for widget in self.window().findChildren(ReconstructWidget):
+            dock = widget.parent()
+            if isinstance(dock, QDockWidget):
+                dock.show()
+                dock.raise_()
+                break
+        else:
+            _, widget = self._viewer.window.add_plugin_dock_widget(PLUGIN, "Reconstruct", tabify=True)
         widget.take_over(params, self.choice.partner("measured"))

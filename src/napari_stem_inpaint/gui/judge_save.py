@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QWidget
 
 from .. import recipes
 from ..errors import InputError
@@ -16,12 +16,10 @@ from . import jobs
 from .forms import ParamsForm
 from .judge_choice import Choice
 from .layer_data import told
+from .save_dialog import ask_where
 from .worker import Job
 
-if TYPE_CHECKING:
-    pass
-
-PAGES, TABLES, MEASUREMENTS = "Page (*.pdf *.png)", "Table (*.csv)", "Measurement (*.stem.tif)"
+PAGES, TABLES, MEASUREMENTS = "Page (*.pdf *.png)", "Table (*.csv)", "Measurement (*.stem.tif *.tif *.tiff)"
 
 
 class Save(QWidget):
@@ -75,7 +73,7 @@ class Save(QWidget):
         except InputError as error:
             self.said.emit(error)
             return
-        path, _ = QFileDialog.getSaveFileName(self, "Save the report as", f"{result.name}.pdf", PAGES)
+        path = ask_where(self, "Save the report as", f"{result.name}.pdf", PAGES)
         if not path:
             return
         made = Reconstruction(
@@ -88,7 +86,7 @@ class Save(QWidget):
         self._run(lambda tick: jobs.report(path, made, measurement, params, against, tick))
 
     def _on_scores(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the scores as", "scores.csv", TABLES)
+        path = ask_where(self, "Save the scores as", "scores.csv", TABLES)
         if path:
             self._try(
                 lambda: jobs.save_scores(path, {layer.name: self._choice.scores(layer) for layer in self._choice.results()}),
@@ -109,8 +107,7 @@ class Save(QWidget):
         except InputError as error:
             self.said.emit(error)
             return
-        title = "Save the measurement that it begins with as"
-        path, _ = QFileDialog.getSaveFileName(self, title, f"{measurement.name}.stem.tif", MEASUREMENTS)
+        path = ask_where(self, "Save the measurement that it begins with as", f"{measurement.name}.stem.tif", MEASUREMENTS)
         if not path:
             return
 

@@ -62,7 +62,7 @@ class Show(QWidget):
             (self.swipe_button, "Lay the reference over the left part of the result; the slider moves the border between them."),
             (
                 self.line_button,
-                "Put a line across the image; drag it, or its ends, to where you want it. The values along it are shown below.",
+                "Put a line across the image; drag its ends to where you want it. The values along it are shown below.",
             ),
         ):
             button.setToolTip(tip)
@@ -128,6 +128,7 @@ class Show(QWidget):
             self.swipe_button.setChecked(False)
             for layer in (self._choice.reference, self._choice.partner("measured"), *self._choice.results()):
                 if layer is not None:
+                    layer.visible = True
                     layer.contrast_limits = tuple(result.contrast_limits)
         viewer.reset_view()
         self.grid_button.setText(STACK if grid.enabled else GRID)
@@ -162,6 +163,7 @@ class Show(QWidget):
             self._line.events.set_data.connect(self.follow_line)
         viewer.layers.selection.active = self._line
         self._line.mode = "direct"
+        self._line.selected_data = {0}  # an end can be dragged at once
         self.follow_line()
 
     def follow_line(self, event: object = None) -> None:

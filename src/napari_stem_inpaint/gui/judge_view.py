@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
 from ..metrics import FRC_THRESHOLD
@@ -23,6 +23,7 @@ COLUMNS = {
 }
 FORMATS = {"ssim": "{:.4f}", "withheld_rms": "{:.2g}"}
 SPECTRUM_PX, GAP_PX = 150, 6
+LOWEST_PX, HIGHEST_PX = 120, 240  # of the table: it grows with its rows in between
 CUTOFF = QColor(ORANGE)
 
 
@@ -49,7 +50,7 @@ class ScoresTable(QTableWidget):
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(120)
+        self.setFixedHeight(LOWEST_PX)
         self.cellClicked.connect(lambda row, _: self.picked.emit(row))
 
     def show_scores(self, results: Sequence[tuple[str, str, Mapping[str, float]]], chosen: int) -> None:
@@ -62,6 +63,10 @@ class ScoresTable(QTableWidget):
                 item.setToolTip(name)
                 self.setItem(row, column, item)
         self.resizeRowsToContents()
+        rows, columns = self.verticalHeader(), self.horizontalHeader()
+        if rows is not None and columns is not None:
+            needed = rows.length() + columns.height() + 2 * self.frameWidth()
+            self.setFixedHeight(min(max(needed, LOWEST_PX), HIGHEST_PX))
         self.clearSelection()
         if 0 <= chosen < len(results):
             self.selectRow(chosen)
@@ -98,6 +103,9 @@ class SpectraView(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.setFont(font(TEXT_PX))
         side = min((self.width() - GAP_PX) / 2, float(SPECTRUM_PX))
+        if not self.spectra:
+            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "nothing yet")
         for k, (name, image) in enumerate(self.spectra):
             box = fitted(image, QRectF(k * (side + GAP_PX), 0, side, side))
             painter.setClipRect(box)

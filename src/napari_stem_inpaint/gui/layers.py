@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Image
 
 from ..frames import Frame, Measurement, Reconstruction
 from .layer_data import (
@@ -43,6 +44,8 @@ class Layers:
         self._kept: Layer | None = None
         self._swipe: Layer | None = None
         self._preview: Layer | None = None
+        self._turned: list[tuple[Layer, bool]] = []  # what was shown or hidden for the preview, and whether it was visible
+        self._named = ""  # as napari has named the result's layer
         self._keywords: dict[str, Any] = {}
         self._place: dict[str, Any] = {}
 
@@ -127,15 +130,16 @@ class Layers:
         layer.brush_size = max(4, min(shape) // 16)
         return layer
 
-    def add_painted(self, mask: npt.NDArray[np.bool_], name: str, place: Place) -> Layer:
-        """Add a mask to be painted on, ready for it."""
-        keywords = {"name": name, "opacity": 0.4, "metadata": {KEY: {"role": "painted"}}, **place.keywords()}
+    def add_painted(self, mask: npt.NDArray[np.bool_], name: str, over: Layer) -> Layer:
+        """Add a mask to be painted on, ready for it; the frame ``over`` is seen, as for a preview."""
+        self._uncover(over)
+        keywords = {"name": name, "opacity": 0.4, "metadata": {KEY: {"role": "painted"}}, **Place.of_layer(over).keywords()}
         layer = self._add((mask.astype(np.uint8), keywords, "labels"))
         layer.brush_size, layer.mode = 1, "paint"
         return layer
 
     def show_preview(self, mask: npt.NDArray[np.bool_], over: Layer) -> None:
-        """Show on the frame ``over`` which positions a scan would measure."""
+        """Show on the frame ``over`` which positions a scan would measure; until that ends, the frame is seen and no image covers it."""
         data, keywords = mask.astype(np.uint8), {"name": "scan preview", "opacity": 0.5, "metadata": {KEY: {"role": "preview"}}}
         if self._preview is None or self._preview not in self._viewer.layers:
             selected = self._viewer.layers.selection.active
@@ -143,12 +147,25 @@ class Layers:
             self._preview = self._add((data, {**keywords, "colormap": colours, **Place.of_layer(over).keywords()}, "labels"))
             self._preview.editable = False
             self._viewer.layers.selection.active = selected
+            self._uncover(over)
         self._preview.data = data
 
     def end_preview(self) -> None:
-        """Remove what a scan would measure, where it is shown."""
+        """Remove what a scan would measure, where it is shown; what was seen before is seen again."""
         self._remove(self._preview)
         self._preview = None
+        for layer, visible in self._turned:
+            if layer in self._viewer.layers:
+                layer.visible = visible
+        self._turned = []
+
+    def _uncover(self, frame: Layer) -> None:
+        layers = self._viewer.layers
+        for layer in layers[layers.index(frame) :]:
+            wanted = layer == frame
+            if isinstance(layer, Image) and layer.visible != wanted:
+                self._turned.append((layer, layer.visible))
+                layer.visible = wanted
 
     def add_path(self, positions: npt.NDArray[np.intp], name: str, over: Layer) -> Layer:
         """Add the way from position to position as a line."""
@@ -171,7 +188,8 @@ class Layers:
             **self._place,
         }
         measured = np.where(measurement.mask, measurement.values, limits[0]).astype(np.float32)
-        self._result, self._empty = self._add((measured, self._keywords, "image")), True
+        self._add_result(measured)
+        self._empty = True
 
     def begin_stack(self, source: Layer) -> None:
         """Prepare for the results of all planes of ``source``."""
@@ -184,7 +202,7 @@ class Layers:
             "metadata": {KEY: {"role": "reconstruction", "of": notes_of(source).get("set"), "unfinished": True}, PLANES: {}},
             **{key: getattr(source, key) for key in PLACE},
         }
-        self._result = self._add((np.full(source.data.shape, np.nan, np.float32), self._keywords, "image"))
+        self._add_result(np.full(source.data.shape, np.nan, np.float32))
 
     def show_plane(self, image: npt.NDArray[np.float32], plane: tuple[int, ...]) -> bool:
         """Show ``image`` as one plane of the stack; return False where the user has deleted or changed it."""
@@ -219,6 +237,7 @@ class Layers:
         if layer is not None and layer in self._viewer.layers:
             notes = {key: value for key, value in notes_of(layer).items() if key != "unfinished"}
             layer.metadata = {**layer.metadata, KEY: notes}
+            self._name_solver(next((told["recipe"] for told in layer.metadata[PLANES].values()), {}))
 
     def _stack_shape(self, plane: tuple[int, ...], image: npt.NDArray[np.float32]) -> tuple[int, ...]:
         assert self._result is not None
@@ -234,10 +253,21 @@ class Layers:
     def show_result(self, result: Reconstruction) -> None:
         """Show the final image, with its recipe; a layer that was deleted meanwhile is added again."""
         if not self.show_iterate(result.image):
-            self._result = self._add((result.image, self._keywords, "image"))
+            self._add_result(result.image)
         assert self._result is not None
         notes = {key: value for key, value in notes_of(self._result).items() if key != "unfinished"}
         self._result.metadata = {KEY: notes, "recipe": dict(result.recipe), "scores": dict(result.scores)}
+        self._name_solver(result.recipe)
+
+    def _add_result(self, image: npt.NDArray[np.float32]) -> None:
+        self._result = self._add((image, self._keywords, "image"))
+        self._named = self._result.name
+
+    def _name_solver(self, recipe: Mapping[str, Any]) -> None:
+        """Tell the result from others of the same measurement by its solver, where napari has numbered it and the user not named it."""
+        layer, name, solver = self._result, self._keywords["name"], recipe.get("reconstruction", {}).get("solver")
+        if solver and layer is not None and layer.name == self._named != name:
+            layer.name = f"{name}, {solver}"
 
     def show_kept(self, image: npt.NDArray[np.float32], step: int) -> None:
         """Show an iterate of the last run in a layer of its own, which stays the same one while it is looked through."""

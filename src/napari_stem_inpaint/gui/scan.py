@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from ..errors import InputError
 from ..frames import Frame
@@ -21,6 +21,7 @@ from .layers import Layers
 from .newest import Newest
 from .panel import Panel
 from .remembered import remember
+from .save_dialog import ask_where
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..scan_report import ScanStatistics
 
-SCANS = "Positions in order (*.csv);;Mask (*.tif *.png *.npy)"
+SCANS = "Positions in order (*.csv);;Mask (*.tif *.tiff *.png *.npy)"
 
 
 def could_be_frame(layer: Layer) -> bool:
@@ -119,6 +120,8 @@ class ScanWidget(Panel):
     def _on_frame_chosen(self) -> None:
         """Acquire a simulated frame as it was acquired when it was simulated, unless that is changed here."""
         layer = self.frame.layer()
+        if layer != self._chosen:
+            self.layers.end_preview()
         acquisition = None if layer is None or layer == self._chosen else notes_of(layer).get("acquisition")
         self._chosen = layer
         if acquisition is not None:
@@ -217,7 +220,7 @@ class ScanWidget(Panel):
 
     def _on_save(self) -> None:
         layer = self.frame.layer()
-        path, _ = QFileDialog.getSaveFileName(self, "Save the scan as", f"{layer.name if layer else 'scan'} positions.csv", SCANS)
+        path = ask_where(self, "Save the scan as", f"{layer.name if layer else 'scan'} positions.csv", SCANS)
         if path:
             self._with_plan(lambda plan: self.run(lambda tick: scan_jobs.save_scan(path, plan, tick)))
 
@@ -231,7 +234,7 @@ class ScanWidget(Panel):
             self.say(error)
             return
         self._end_preview()
-        made = self.layers.add_painted(mask, f"{layer.name} scan", Place.of_layer(layer))
+        made = self.layers.add_painted(mask, f"{layer.name} scan", layer)
         follow(self, self._on_choice, made.events.labels_update, made.events.set_data)
         self.mask_layer.choose(made)
         self.say("Paint and erase positions on the mask; Scan measures exactly what it shows. Ctrl+Z takes a stroke back.")

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from ..denoisers.registry import exists
-from ..errors import InputError
+from ..denoisers.registry import check_header, exists
+from ..errors import CheckpointError, InputError
 from ..params import ReconstructionParams
 from ..reconstruction_presets import ABOUT, QUALITIES, with_own
 from .combos import CheckpointChoice
@@ -16,6 +16,7 @@ from .presets import PresetCombo
 from .remembered import remember
 
 SHOWN = ("solver", "checkpoint")
+TASKS = {"checkpoint": "denoise", "inpainter": "inpaint"}  # what the networks are for, by field
 
 
 class Settings(QWidget):
@@ -24,12 +25,12 @@ class Settings(QWidget):
     def __init__(self) -> None:
         super().__init__()
         networks = {
-            name: CheckpointChoice(ReconstructionParams.model_fields[name].default, *first, tasks=(task,))
-            for name, task, first in (("checkpoint", "denoise", ()), ("inpainter", "inpaint", ("",)))
+            name: CheckpointChoice(ReconstructionParams.model_fields[name].default, *first, tasks=(TASKS[name],))
+            for name, first in (("checkpoint", ()), ("inpainter", ("",)))
         }
         self.form = ParamsForm(ReconstructionParams, shown=SHOWN, controls=networks)
         remember(self.form, "Reconstruct")
-        self.quality = PresetCombo(QUALITIES, ABOUT)
+        self.quality = PresetCombo(QUALITIES, ABOUT, "solver")
         self.quality.setAccessibleName("Quality")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -44,12 +45,18 @@ class Settings(QWidget):
         self._on_changed()
 
     def obstacle(self) -> str:
-        """Return, in a sentence, which network is missing; empty where none is."""
-        for name in ("checkpoint", "inpainter"):
+        """Return, in a sentence, which network is missing, damaged or for something else; empty where none is."""
+        for name, task in TASKS.items():
             control = self.form.controls[name]
             wanted = str(control.value)
-            if wanted and control.enabled and not exists(wanted):
+            if not wanted or not control.enabled:
+                continue
+            if not exists(wanted):
                 return f"The checkpoint {wanted} is not installed; choose another, or a solver without one (gp, irls)."
+            try:
+                check_header(wanted, task)
+            except CheckpointError as error:
+                return str(error)
         return ""
 
     def _on_quality_chosen(self, quality: ReconstructionParams) -> None:

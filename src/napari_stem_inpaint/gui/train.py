@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDockWidget, QFormLayout, QMessageBox, QProgressBar, QPushButton, QWidget
 
-from ..denoisers.registry import CLASSICAL_NAMES
-from ..errors import InputError
+from ..denoisers.registry import CLASSICAL_NAMES, check_header
+from ..errors import CheckpointError, InputError
 from ..io import SUFFIXES
 from ..params import ONE_PASS, PLUG_AND_PLAY, TrainingParams
-from ..training_presets import OWN, PRESETS
+from ..training_presets import ON_MY_FRAMES, OWN, PRESETS
 from . import jobs
 from .combos import CheckpointChoice
 from .flow import FlowWidget
@@ -118,11 +118,12 @@ class TrainWidget(Panel):
         """Say what pressing the button would do, and allow what is possible."""
         running, out = self.runner.running, self.save.path()
         before = jobs.stopped_training(out)
-        obstacle, other = self.save.obstacle() or self._untrainable(), False
+        obstacle, other = self.save.obstacle(), False
         try:
             params = self.form.values()
             plain = TrainingParams().model_dump(include=set(OWN))
             self.preset.compare(params.model_copy(update=plain))
+            obstacle = obstacle or self._untrainable()
             other = before is not None and before.params is not None and bool(different(before.params, params))
         except InputError as error:
             obstacle = str(error)
@@ -138,12 +139,17 @@ class TrainWidget(Panel):
             part.setEnabled(not running)
 
     def _untrainable(self) -> str:
-        start = self.form.controls["start_from"].value
-        return (
-            f"{start} is a classical method, which learns nothing; start from a checkpoint, or from none."
-            if start in CLASSICAL_NAMES
-            else ""
-        )
+        start, frames = (self.form.controls[name].value for name in ("start_from", "frames"))
+        if start in CLASSICAL_NAMES:
+            return f"{start} is a classical method, which learns nothing; start from a checkpoint, or from none."
+        if start and not frames and list(PRESETS)[self.preset.currentIndex()] == ON_MY_FRAMES:
+            return "Give a few frames of your own under My frames: whole ones, not subsampled."
+        try:
+            if start:
+                check_header(start)
+        except CheckpointError as error:
+            return str(error)
+        return ""
 
     def _what_lies_there(self, before: jobs.StoppedTraining | None, other: bool) -> str:
         controls = self.form.controls
@@ -155,7 +161,7 @@ class TrainWidget(Panel):
                 return f"{name} has been trained to its end, {place}; choose another name, or start afresh."
             return f"{name} stands at {percent(before.progress)}, {place}."
         if controls["start_from"].value and not controls["frames"].value:
-            return "To fine-tune on your own frames, give a few of them: whole ones, not subsampled."
+            return "It goes on with simulated frames alone; to fine-tune on your own, give a few: whole ones, not subsampled."
         return ""
 
     def _on_recall(self) -> None:
