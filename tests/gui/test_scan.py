@@ -138,6 +138,23 @@ def test_a_pattern_becomes_a_mask_that_is_painted_on(qtbot: Any, scan: ScanWidge
     assert not np.array_equal(painted.data, before)
 
 
+def test_what_is_drawn_and_what_is_painted_are_seen_where_they_count(qtbot: Any, scan: ScanWidget, window: Any) -> None:
+    click(qtbot, scan.drawing.kinds["never"])
+    strokes = window.layers.selection.active
+    strokes.paint((20, 20), 2)
+    planned(qtbot, scan)
+    click(qtbot, scan.mask_button)
+    painted = scan.mask_layer.layer()
+    assert (strokes.visible, painted.visible, painted.mode) == (False, True, "paint")
+    np.testing.assert_array_equal(painted.get_color(7), painted.get_color(1))
+    qtbot.keyClick(scan.mask_layer, Qt.Key.Key_Home)
+    assert scan.mask_layer.layer() is None
+    assert (strokes.visible, painted.visible) == (True, False)
+    scan.mask_layer.choose(painted)
+    window.layers.remove(painted)
+    assert strokes.visible
+
+
 def test_path_and_export(qtbot: Any, scan: ScanWidget, window: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scan.scan.controls["pattern"].value = "line-hop"
     expected = nsi.make_scan((64, 64), scan.scan.values()).positions

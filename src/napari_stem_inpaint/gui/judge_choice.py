@@ -61,7 +61,8 @@ class Choice:
         """Return how a result was made and, where results of several measurements are there, below it of which."""
         several = len({notes_of(one).get("of") for one in self.results()}) > 1
         measured = self.partner("measured", layer)
-        return f"{self.made_by(layer)}\n{(measured or layer).name}" if several else self.made_by(layer)
+        of = (measured or layer).name.replace(" measured", "")  # every one is
+        return f"{self.made_by(layer)}\n{of}" if several else self.made_by(layer)
 
     def obstacle(self) -> str:
         """Return, in a sentence, why nothing can be judged; empty where it can."""

@@ -70,6 +70,7 @@ class ScoresTable(QTableWidget):
         self.clearSelection()
         if 0 <= chosen < len(results):
             self.selectRow(chosen)
+            self.scrollTo(self.model().index(chosen, 0))
 
 
 class SpectraView(QWidget):

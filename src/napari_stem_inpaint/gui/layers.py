@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
+MEASURED: dict[int | None, str] = {None: PREVIEW, 0: "transparent"}  # whatever number is painted is measured
+
 
 class Layers:
     """Adds this plugin's layers to a viewer, and keeps the layer of one running reconstruction up to date."""
@@ -133,7 +135,8 @@ class Layers:
     def add_painted(self, mask: npt.NDArray[np.bool_], name: str, over: Layer) -> Layer:
         """Add a mask to be painted on, ready for it; the frame ``over`` is seen, as for a preview."""
         self._uncover(over)
-        keywords = {"name": name, "opacity": 0.4, "metadata": {KEY: {"role": "painted"}}, **Place.of_layer(over).keywords()}
+        notes = {KEY: {"role": "painted"}}
+        keywords = {"name": name, "opacity": 0.5, "colormap": MEASURED, "metadata": notes, **Place.of_layer(over).keywords()}
         layer = self._add((mask.astype(np.uint8), keywords, "labels"))
         layer.brush_size, layer.mode = 1, "paint"
         return layer
@@ -143,8 +146,7 @@ class Layers:
         data, keywords = mask.astype(np.uint8), {"name": "scan preview", "opacity": 0.5, "metadata": {KEY: {"role": "preview"}}}
         if self._preview is None or self._preview not in self._viewer.layers:
             selected = self._viewer.layers.selection.active
-            colours = {None: "transparent", 1: PREVIEW}
-            self._preview = self._add((data, {**keywords, "colormap": colours, **Place.of_layer(over).keywords()}, "labels"))
+            self._preview = self._add((data, {**keywords, "colormap": MEASURED, **Place.of_layer(over).keywords()}, "labels"))
             self._preview.editable = False
             self._viewer.layers.selection.active = selected
             self._uncover(over)

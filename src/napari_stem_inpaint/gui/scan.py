@@ -62,9 +62,11 @@ class ScanWidget(Panel):
         self._build()
         self._moved = False  # whether something was changed by hand, so that the mask is shown on the frame
         self._chosen: Layer | None = None  # the frame whose acquisition has been looked for
+        self._mask: Layer | None = None  # for which the layers have been shown and hidden
         self._source: tuple[Any, Place, tuple[int, ...]] | None = None
         self.frame.chosen.connect(self._on_frame_chosen)
-        for signal in (self.mask_layer.chosen, self.scan.changed, self.acquisition.changed):
+        self.mask_layer.chosen.connect(self._on_mask_chosen)
+        for signal in (self.scan.changed, self.acquisition.changed):
             signal.connect(self._on_choice)
         for signal in (self.scan.edited, self.drawing.changed):
             signal.connect(self._on_moved)
@@ -127,6 +129,18 @@ class ScanWidget(Panel):
         if acquisition is not None:
             self.acquisition.set_values(AcquisitionParams.model_validate(acquisition))
             self.say("Dose, detector and movements are those with which the frame was simulated.")
+        self._on_choice()
+
+    def _on_mask_chosen(self) -> None:
+        """Show what is drawn, or else what is painted: a mask is measured as it is, whatever is drawn."""
+        mask = self.mask_layer.layer()
+        if mask != self._mask:
+            self._mask = mask
+            for layer in self._viewer.layers:
+                role = notes_of(layer).get("role")
+                wanted = mask is None if role == "regions" else layer == mask
+                if role in ("regions", "painted") and layer.visible != wanted:  # to set it ends the painting
+                    layer.visible = wanted
         self._on_choice()
 
     def showEvent(self, event: QShowEvent) -> None:
