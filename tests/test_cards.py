@@ -91,7 +91,7 @@ def test_a_look_at_the_header_finds_a_file_that_is_cut_short(tmp_path):
         registry.check_header(str(path), "denoise")
         path.write_bytes(path.read_bytes()[:-1000])
         with pytest.raises(CheckpointError, match="damaged"):
-            registry.check_header(str(path))
+            registry.check_header(str(path), "denoise")
 
 
 def test_a_look_at_the_header_accepts_what_pytorch_wrote_long_ago(tmp_path):
@@ -99,7 +99,15 @@ def test_a_look_at_the_header_accepts_what_pytorch_wrote_long_ago(tmp_path):
     registry.check_header(str(tmp_path / "old.pth"), "denoise")
     with pytest.raises(CheckpointError, match="a one-pass network is needed here"):
         registry.check_header("stem-tiny", "inpaint")
-    registry.check_header("tv")
+    registry.check_header("tv", "denoise")
+
+
+def test_only_what_was_trained_here_is_trained_further(tmp_path):
+    assert registry.find_trainable("stem-tiny").is_file()
+    torch.save(network().state_dict(), tmp_path / "theirs.pth")
+    for name, words in ((str(tmp_path / "theirs.pth"), "not trained by this program"), ("tv", "learns nothing")):
+        with pytest.raises(CheckpointError, match=words):
+            registry.find_trainable(name)
 
 
 def test_altered_weights_are_found(tmp_path):

@@ -123,6 +123,21 @@ def test_a_full_average_sees_every_member(group, members):
         assert len(seen) == calls
 
 
+@pytest.mark.parametrize("group", ["rotations", "mirrors", "all"])
+def test_the_next_call_takes_back_what_leans(group):
+    """A denoiser that adds a ramp along one direction adds it the other way round in the next call."""
+
+    def leaning(image, sigma):
+        return image + torch.linspace(-1, 1, image.shape[-1])
+
+    image = torch.rand(1, 1, 64, 64)
+    denoise = equivariant(leaning, np.random.default_rng(0), group)
+    for _ in range(6):
+        first, second = denoise(image, 0.1) - image, denoise(image, 0.1) - image
+        assert first.abs().max() > 0.8
+        assert (first + second).abs().max() < 0.3  # not zero: the two are shifted differently
+
+
 def test_an_average_over_a_group_commutes_with_it():
     """D(T x) = T D(x) for every quarter turn, though the denoiser prefers a direction."""
 

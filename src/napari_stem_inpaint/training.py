@@ -17,7 +17,7 @@ from torch import nn
 from .denoisers.cards import SUFFIX, Card
 from .denoisers.checkpoint import Denoiser, load_checkpoint, read_tensors, save_checkpoint, save_tensors
 from .denoisers.networks import NETWORKS, build_network, on_device
-from .denoisers.registry import find_file
+from .denoisers.registry import find_trainable
 from .devices import has_bfloat16, pick_device
 from .errors import InputError, SolverError
 from .frames import FloatImage
@@ -174,7 +174,7 @@ class _Training:
     def _start(self) -> _State:
         p = self.params
         if p.start_from:
-            before = load_checkpoint(find_file(p.start_from), self.device)
+            before = load_checkpoint(find_trainable(p.start_from), self.device)
             if before.card.task != p.task:
                 raise InputError(
                     f"{before.card.name} was trained to {before.card.task}, so it cannot be trained further to {p.task}; choose another."

@@ -269,6 +269,7 @@ def test_a_checkpoint_file_can_be_chosen(qtbot: Any, monkeypatch: pytest.MonkeyP
     assert choice.value == "/data/mine.safetensors"
     choice.value = "stem-tiny"
     assert choice.native.currentText() == "stem-tiny"
+    assert choice.native.itemText(choice.native.count() - 1) == "From file…"
 
 
 def test_one_s_own_checkpoints_appear_when_the_choice_is_opened(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +280,7 @@ def test_one_s_own_checkpoints_appear_when_the_choice_is_opened(qtbot: Any, tmp_
     registry.add(registry.installed()["stem-tiny"], "mine")
     QApplication.sendEvent(choice.native, QEvent(QEvent.Type.Enter))
     assert "mine" in choice.choices
+    assert choice.native.itemText(choice.native.count() - 1) == "From file…"
     assert choice.value == "stem-tiny"
     choice.value = "mine"
     assert choice.value == "mine"

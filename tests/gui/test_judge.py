@@ -299,6 +299,13 @@ def test_the_table_grows_with_its_rows_up_to_a_limit(judge: JudgeWidget) -> None
     assert heights[0] < heights[1] <= heights[2] == HIGHEST_PX
 
 
+def test_results_of_one_solver_are_told_apart_by_their_settings(qtbot: Any, judge: JudgeWidget, widget: ReconstructWidget) -> None:
+    widget.form.controls["iterations"].value = 7
+    with qtbot.waitSignal(judge.runner.returned, timeout=30000):
+        click(qtbot, widget.run_button)
+    assert [judge.table.item(row, 0).text() for row in (0, 1)] == ["irls, iterations 24", "irls, iterations 7"]
+
+
 def test_the_chosen_row_is_in_sight(judge: JudgeWidget) -> None:
     judge.show()
     for chosen in (29, 0):

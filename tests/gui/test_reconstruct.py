@@ -540,6 +540,17 @@ def test_positions_that_do_not_fit_are_said(qtbot: Any, viewer: Any, monkeypatch
     assert made.mask_combo.layer() is None
 
 
+def test_how_a_run_went_is_not_said_of_another_image(qtbot: Any, widget: ReconstructWidget, viewer: Any, fake: Any) -> None:
+    with qtbot.waitSignal(widget.runner.returned, timeout=5000):
+        qtbot.mouseClick(widget.run_button, LEFT)
+    assert widget.status.text()
+    assert "done" in widget.progress.text()
+    viewer.add_image(np.ones((64, 64)), name="other")
+    widget.measured_combo.choose(viewer.layers["other"])
+    assert not widget.status.text()
+    assert not widget.progress.text()
+
+
 def test_a_mask_of_another_image_is_not_kept(qtbot: Any, viewer: Any, widget: ReconstructWidget, measurement: Measurement) -> None:
     assert widget.mask_combo.layer() is not None
     viewer.add_image(measurement.values, name="other")

@@ -160,6 +160,8 @@ def test_path_and_export(qtbot: Any, scan: ScanWidget, window: Any, monkeypatch:
     expected = nsi.make_scan((64, 64), scan.scan.values()).positions
     with qtbot.waitSignal(scan.runner.returned, timeout=10000):
         click(qtbot, scan.path_button)
+    with qtbot.waitSignal(scan.runner.returned, timeout=10000):
+        click(qtbot, scan.path_button)
     (path,) = of_role(window, "path")
     np.testing.assert_array_equal(np.asarray(path.data[0]), expected)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "scan.csv"), ""))

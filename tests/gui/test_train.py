@@ -419,6 +419,10 @@ def test_a_damaged_checkpoint_to_start_from_is_told_when_it_is_chosen(widget: Tr
     widget.form.controls["start_from"].value = str(tmp_path / "cut.safetensors")
     assert "damaged" in widget.hint.text()
     assert not widget.run_button.isEnabled()
+    (tmp_path / "theirs.pth").write_bytes(b"PK")
+    widget.form.controls["start_from"].value = str(tmp_path / "theirs.pth")
+    assert "not trained by this program" in widget.hint.text()
+    assert not widget.run_button.isEnabled()
 
 
 def test_a_classical_method_cannot_be_trained_further(widget: TrainWidget) -> None:

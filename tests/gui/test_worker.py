@@ -204,6 +204,27 @@ def test_the_window_goes_first(qtbot: Any) -> None:
     assert told.args == [max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0))]
 
 
+def test_garbage_is_collected_in_the_windows_thread(qtbot: Any) -> None:
+    class Widget:
+        def __init__(self) -> None:
+            self.itself = self
+
+    def many_objects(tick: Any) -> Iterator[Iterate]:
+        end = time.monotonic() + 20
+        while not threads and time.monotonic() < end:
+            kept = [[k] for k in range(10000)]
+            yield step(len(kept))
+
+    threads: list[threading.Thread] = []
+    runner = Runner(_parent := QObject())
+    gc.collect()
+    weakref.finalize(Widget(), lambda: threads.append(threading.current_thread()))
+    with qtbot.waitSignal(runner.returned, timeout=30000):
+        runner.start(many_objects)
+    assert threads == [threading.main_thread()]
+    qtbot.waitUntil(gc.isenabled, timeout=5000)
+
+
 def test_a_replaced_run_says_nothing_more(qtbot: Any) -> None:
     runner, got = Runner(parent := QObject()), []
     runner.stepped.connect(lambda i: got.append(i.stage))

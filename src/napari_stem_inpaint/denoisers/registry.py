@@ -134,6 +134,22 @@ def find_file(name_or_path: str) -> Path:
     raise CheckpointError(f"There is no checkpoint {name_or_path!r}; there are {names}, or give the path of a file.")
 
 
+def find_trainable(name_or_path: str) -> Path:
+    """Return the file of a checkpoint that can be trained further, which takes one that was trained here.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, its file is damaged, or it comes from elsewhere.
+    """
+    if name_or_path in CLASSICAL_NAMES:
+        raise CheckpointError(f"{name_or_path} is a classical method, which learns nothing; start from a checkpoint, or from none.")
+    path = find_file(name_or_path)
+    if _from_elsewhere(path):
+        raise CheckpointError(f"{path.name} was not trained by this program: it can be used, not trained further; start from another.")
+    return path
+
+
 def load_denoiser(name_or_path: str, device: torch.device | str = "cpu", task: str = "denoise") -> Prior:
     """Return the denoiser of that name, or in that file; the one-pass network, where ``task`` is "inpaint".
 
@@ -147,8 +163,8 @@ def load_denoiser(name_or_path: str, device: torch.device | str = "cpu", task: s
     return prior
 
 
-def check_header(name_or_path: str, task: str = "") -> None:
-    """Look at the beginning and the end of a checkpoint's file, which takes no PyTorch; any ``task`` will do where it is empty.
+def check_header(name_or_path: str, task: str) -> None:
+    """Look at the beginning and the end of a checkpoint's file, which takes no PyTorch.
 
     Raises
     ------
@@ -167,7 +183,7 @@ def check_header(name_or_path: str, task: str = "") -> None:
             raise CheckpointError(f"{path.name} cannot be read ({error.strerror}); choose another file.") from error
         if not (pickled or zipfile.is_zipfile(path)):
             raise CheckpointError(f"{path.name} is damaged or was not written by PyTorch; copy or download it again.")
-    elif "card" in (metadata := read_metadata(path)) and task:
+    elif "card" in (metadata := read_metadata(path)):
         _check_task(card_in(metadata, path), task)
 
 
@@ -194,8 +210,11 @@ def load_any(name_or_path: str, device: torch.device | str = "cpu") -> Prior:
     if name_or_path in CLASSICAL_NAMES:
         return Classical(name_or_path)
     path = find_file(name_or_path)
-    foreign = path.suffix.lower() in FOREIGN_SUFFIXES or "card" not in read_metadata(path)
-    return load_foreign(path, device) if foreign else load_checkpoint(path, device)
+    return load_foreign(path, device) if _from_elsewhere(path) else load_checkpoint(path, device)
+
+
+def _from_elsewhere(path: Path) -> bool:
+    return path.suffix.lower() in FOREIGN_SUFFIXES or "card" not in read_metadata(path)
 
 
 def add(file: Path, nickname: str = "", replace: bool = False) -> Path:

@@ -173,19 +173,24 @@ class CheckpointChoice(ComboBox):
     def value(self, value: str) -> None:
         if value not in (FROM_FILE, *self._first, *self._files, *(one.name for one in self._known)):
             self._files.append(value)
-            self.choices = self._labelled()
-            self._explain()
+            self._refill()
         ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
 
     def refresh(self) -> None:
         """Look again what there is."""
         now = self._named()
         if now != self._known:
-            value, self._known = self.value, now
-            with self.changed.blocked():
-                self.choices = self._labelled()
-                self.value = value
-            self._explain()
+            self._known = now
+            self._refill()
+
+    def _refill(self) -> None:
+        """Offer what there is now, in its order: added to what was offered, it would come after the files."""
+        value = self.value
+        with self.changed.blocked():
+            self.choices = ()
+            self.choices = self._labelled()
+            ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
+        self._explain()
 
     def _named(self) -> list[Known]:
         return [one for one in known() if one.task in self._tasks]

@@ -285,7 +285,9 @@ class Table(QTableWidget):
 
     def _fit(self) -> None:
         """Let names take what they need up to a third of the width, and states the rest."""
-        self.setColumnWidth(0, min(self.sizeHintForColumn(0), self.width() // 3))
+        columns = self.horizontalHeader()
+        least = 0 if columns is None else columns.sectionSizeHint(0)
+        self.setColumnWidth(0, max(least, min(self.sizeHintForColumn(0), self.width() // 3)))
         self.resizeRowsToContents()
 
     def selected_rows(self) -> list[int]:

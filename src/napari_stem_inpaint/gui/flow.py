@@ -76,12 +76,12 @@ class FlowWidget(QWidget):
         self.go_on(self._seen)
         self._on_step(self.tabs.currentIndex())
 
-    def event(self, event: QEvent) -> bool:
+    def changeEvent(self, event: QEvent) -> None:
         """End the work of every page when the dock is closed: napari takes the widget out and keeps it."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             for panel in self.findChildren(Panel):
                 panel.end()
-        return bool(super().event(event))
+        super().changeEvent(event)
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave the image its room."""

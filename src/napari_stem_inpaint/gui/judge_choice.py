@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
+MOST_NAMED = 3  # settings in which results differ
+
 
 def is_result(layer: Layer) -> bool:
     """Whether ``layer`` is a finished reconstruction."""
@@ -58,11 +60,20 @@ class Choice:
         return [layer for layer in self.results() if layer != result and made_from and notes_of(layer).get("of") == made_from]
 
     def label(self, layer: Layer) -> str:
-        """Return how a result was made and, where results of several measurements are there, below it of which."""
+        """Return how a result was made and in what it differs from others, below it of what where there are several measurements."""
         several = len({notes_of(one).get("of") for one in self.results()}) > 1
         measured = self.partner("measured", layer)
         of = (measured or layer).name.replace(" measured", "")  # every one is
-        return f"{self.made_by(layer)}\n{of}" if several else self.made_by(layer)
+        made = f"{self.made_by(layer)}{self._apart(layer)}"
+        return f"{made}\n{of}" if several else made
+
+    def _apart(self, layer: Layer) -> str:
+        """Return the settings in which results differ that were made from one measurement by one solver with one checkpoint."""
+        values = self.recipe(layer).get("reconstruction", {})
+        alike = [self.recipe(one).get("reconstruction", {}) for one in self.rivals(layer) if self.made_by(one) == self.made_by(layer)]
+        names = [name for name in values if any(other.get(name) != values[name] for other in alike)]
+        words = "".join(f", {name.replace('_', ' ')} {values[name]}" for name in names[:MOST_NAMED])
+        return words + ", …" * (len(names) > MOST_NAMED)
 
     def obstacle(self) -> str:
         """Return, in a sentence, why nothing can be judged; empty where it can."""

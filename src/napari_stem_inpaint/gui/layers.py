@@ -46,6 +46,7 @@ class Layers:
         self._kept: Layer | None = None
         self._swipe: Layer | None = None
         self._preview: Layer | None = None
+        self._path: Layer | None = None
         self._turned: list[tuple[Layer, bool]] = []  # what was shown or hidden for the preview, and whether it was visible
         self._named = ""  # as napari has named the result's layer
         self._keywords: dict[str, Any] = {}
@@ -169,10 +170,11 @@ class Layers:
                 self._turned.append((layer, layer.visible))
                 layer.visible = wanted
 
-    def add_path(self, positions: npt.NDArray[np.intp], name: str, over: Layer) -> Layer:
-        """Add the way from position to position as a line."""
+    def show_path(self, positions: npt.NDArray[np.intp], name: str, over: Layer) -> None:
+        """Show the way from position to position as a line, in place of the one shown before."""
+        self._remove(self._path)
         keywords = {"edge_color": ORANGE, "edge_width": 0.15, "metadata": {KEY: {"role": "path"}}, **Place.of_layer(over).keywords()}
-        return self._viewer.add_shapes([positions.astype(float)], shape_type="path", name=name, **keywords)
+        self._path = self._viewer.add_shapes([positions.astype(float)], shape_type="path", name=name, **keywords)
 
     def begin_result(self, measurement: Measurement, source: Layer) -> None:
         """Add the layer for a new reconstruction of ``source``, whose contrast is shared where it is one of ours.

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from ..errors import StemInpaintError
+from . import garbage
 from .worker import ours
 
 POLL_MS = 10
@@ -30,6 +31,7 @@ class Desk:
             self._request = request
             if not self.busy:
                 self.busy = True
+                garbage.thread_begins()
                 threading.Thread(target=self._serve, name="preview").start()
 
     def take(self) -> tuple[Any, bool]:
@@ -49,6 +51,7 @@ class Desk:
                 request, self._request = self._request, None
                 if request is None:
                     self.busy = False
+                    garbage.thread_ends()
                     return
             try:
                 outcome = self._work(*request)

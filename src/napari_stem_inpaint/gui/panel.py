@@ -47,11 +47,11 @@ class Panel(QWidget):
         """Narrow enough to leave the image its room."""
         return QSize(self.width_px, super().sizeHint().height())
 
-    def event(self, event: QEvent) -> bool:
+    def changeEvent(self, event: QEvent) -> None:
         """End the work, too, when the dock is closed: napari takes the widget out and keeps it."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.end()
-        return bool(super().event(event))
+        super().changeEvent(event)
 
     def end(self) -> None:
         """End the work, if there is any, as nobody looks at it any more."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from .. import memory
 from ..errors import InputError
@@ -53,7 +53,7 @@ class ReconstructWidget(LongPanel):
         self.measured_combo = LayerCombo(napari_viewer, is_grey_image, "choose an image", is_measured)
         self.mask_combo = LayerCombo(napari_viewer, is_mask, "choose a mask")
         self.mask_combo.setMinimumContentsLength(5)  # leaves room for the button beside it
-        self.mask_button = QToolButton()
+        self.mask_button = QPushButton("From…")
         self.mask_actions: dict[str, QAction] = {}
         self.truth_combo = LayerCombo(napari_viewer, is_grey_image, "unknown")
         self.planes_combo = QComboBox()
@@ -117,9 +117,7 @@ class ReconstructWidget(LongPanel):
             action.triggered.connect(slot)
             self.mask_actions[words] = action
         menu.setToolTipsVisible(True)
-        self.mask_button.setText("From…")
         self.mask_button.setToolTip("Make a mask for the measured image from its own values, or from a file.")
-        self.mask_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.mask_button.setMenu(menu)
 
     def _on_mask_file(self) -> None:
@@ -159,6 +157,9 @@ class ReconstructWidget(LongPanel):
             if notes.get("truth"):
                 self._choose_partner(self.truth_combo, "frame", "id", notes["truth"])
             self._holds_nan = holds_nan(layer)
+            if not self.runner.running:
+                self.progress.clear()  # how another image's run went
+                self.say("")
         self._partnered = layer
         self._on_choice()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from ..denoisers.cards import SUFFIX
 from ..denoisers.registry import CLASSICAL_NAMES, FOLDER, NICKNAME, installed, user_folder
 from ..errors import InputError
 from .controls import BUTTON_PX
+from .save_dialog import ask_where
 
 
 class SaveChoice(QWidget):
@@ -79,6 +80,6 @@ class SaveChoice(QWidget):
         self.changed.emit()
 
     def _on_clicked(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the checkpoint as", str(self.path()), f"Checkpoint (*{SUFFIX})")
+        path = ask_where(self, "Save the checkpoint as", str(self.path()), f"Checkpoint (*{SUFFIX})")
         if path:
             self.line.setText(path)

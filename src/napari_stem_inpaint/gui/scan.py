@@ -273,8 +273,8 @@ class ScanWidget(Panel):
             self.say("There is no path of a single position.")
             return
         part = "all" if len(positions) == count else f"the first {len(positions):,} of {count:,}"
-        self.layers.add_path(positions, f"{layer.name} path", layer)
-        self.say(f"Added the path of the probe through {part} positions; zoom in to see it.")
+        self.layers.show_path(positions, f"{layer.name} path", layer)
+        self.say(f"Shows the path of the probe through {part} positions; zoom in to see it.")
 
     def _show_measured(self, result: scan_jobs.Scanned) -> None:
         assert self._source is not None

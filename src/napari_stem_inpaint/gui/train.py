@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDockWidget, QFormLayout, QMessageBox, QProgressBar, QPushButton, QWidget
 
-from ..denoisers.registry import CLASSICAL_NAMES, check_header
+from ..denoisers.registry import find_trainable
 from ..errors import CheckpointError, InputError
 from ..io import SUFFIXES
 from ..params import ONE_PASS, PLUG_AND_PLAY, TrainingParams
@@ -140,13 +140,11 @@ class TrainWidget(Panel):
 
     def _untrainable(self) -> str:
         start, frames = (self.form.controls[name].value for name in ("start_from", "frames"))
-        if start in CLASSICAL_NAMES:
-            return f"{start} is a classical method, which learns nothing; start from a checkpoint, or from none."
         if start and not frames and list(PRESETS)[self.preset.currentIndex()] == ON_MY_FRAMES:
             return "Give a few frames of your own under My frames: whole ones, not subsampled."
         try:
             if start:
-                check_header(start)
+                find_trainable(start)
         except CheckpointError as error:
             return str(error)
         return ""

@@ -21,6 +21,7 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from ..errors import SolverError, StemInpaintError, sentence
 from ..frames import Iterate
+from . import garbage
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,11 @@ def _close(work: Work) -> None:
         log.error("The work did not end cleanly:\n%s", traceback.format_exc())
 
 
+def _over(control: Control) -> None:
+    garbage.thread_ends()
+    control.close()
+
+
 class Runner(QObject):
     """Runs one job at a time; its signals arrive in the window's thread and never from a run that was replaced."""
 
@@ -220,8 +226,9 @@ class Runner(QObject):
         control.also_cancelled = lambda: getattr(worker(), "abort_requested", False)
         self._worker.yielded.connect(self._on_yielded)
         # Not through self: napari quits workers when the window closes, and this object goes with it.
-        self._worker.finished.connect(lambda: control.close())
+        self._worker.finished.connect(lambda: _over(control))
         self._worker.finished.connect(self._on_finished)
+        garbage.thread_begins()
         self._worker.start()
 
     def cancel(self) -> None:

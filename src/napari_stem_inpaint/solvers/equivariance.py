@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ DenoiseFunction = Callable[[torch.Tensor, float], torch.Tensor]
 LARGEST_SHIFT = 8  # px: the coarsest cell of the networks' down-sampling grid
 LARGEST_TILT = 5.0  # degrees
 DRAWS = 8  # in place of all members of a group that has too many
-ELEMENTS: dict[str, tuple[int, ...]] = {  # of D4, by group
-    "rotations": (0, 1, 2, 3),
-    "mirrors": (0, 2, 4, 6),
-    "shifts": (0,),
-    "small-rotations": (0,),
-    "all": tuple(range(8)),
+PAIRS: dict[str, tuple[tuple[int, int], ...]] = {  # of elements of D4, each with what a half turn makes of it, by group
+    "rotations": ((0, 2), (1, 3)),
+    "mirrors": ((0, 2), (4, 6)),
+    "shifts": ((0, 0),),
+    "small-rotations": ((0, 0),),
+    "all": ((0, 2), (1, 3), (4, 6), (5, 7)),
 }
 
 
@@ -60,6 +61,7 @@ def equivariant(
 
     D_G(x) = mean over g of T_g⁻¹ D(T_g x) (Terris et al. 2023, arXiv 2312.01831). Shifts pad by reflection and crop back; nothing
     wraps around, so borders stay sound. Small rotations turn back only what was removed, so that interpolation spares the image.
+    Each random member is followed by its opposite (antithetic draws): what a network errs in one direction it takes back in the next call.
 
     Parameters
     ----------
@@ -73,27 +75,37 @@ def equivariant(
         Whether the call of this number, from 0, averages over the whole group.
     """
     calls = iter(range(2**62))
+    draws = _draws(group, rng)
 
     def denoise(image: torch.Tensor, sigma: float) -> torch.Tensor:
-        moves = list(_moves(group, rng, averaged(next(calls)), min(image.shape[-2:])))
+        moves = _all_members(group, rng) if averaged(next(calls)) else islice(draws, 1)
         return torch.stack([_denoised(denoiser, image, sigma, move) for move in moves]).mean(0)
 
     return denoise
 
 
-def _moves(group: str, rng: np.random.Generator, every: bool, side: int) -> Iterator[Move]:
-    elements = ELEMENTS[group]
-    chosen = [elements[int(rng.integers(len(elements)))]]
-    if every:
-        chosen = list(elements) if len(elements) > 1 else [0] * DRAWS
-    for element in chosen:
-        top, left = rng.integers(0, min(LARGEST_SHIFT, side), 2).tolist() if group in ("shifts", "all") else (0, 0)
-        yield Move(element, top, left, rng.uniform(-LARGEST_TILT, LARGEST_TILT) if group == "small-rotations" else 0.0)
+def _all_members(group: str, rng: np.random.Generator) -> Iterator[Move]:
+    members = 2 * len(PAIRS[group])
+    return islice(_draws(group, rng), members if members > 2 else DRAWS)
+
+
+def _draws(group: str, rng: np.random.Generator) -> Iterator[Move]:
+    """Draw members for ever: the pairs in random order, over and over; the other of a pair is shifted by half a cell more, or back."""
+    while True:
+        for pair in rng.permutation(PAIRS[group]).tolist():
+            first, other = rng.permutation(pair).tolist()
+            top, left = rng.integers(0, LARGEST_SHIFT, 2).tolist() if group in ("shifts", "all") else (0, 0)
+            degrees = rng.uniform(-LARGEST_TILT, LARGEST_TILT) if group == "small-rotations" else 0.0
+            yield Move(first, top, left, degrees)
+            if group in ("shifts", "all"):
+                top, left = (top + LARGEST_SHIFT // 2) % LARGEST_SHIFT, (left + LARGEST_SHIFT // 2) % LARGEST_SHIFT
+            yield Move(other, top, left, -degrees)
 
 
 def _denoised(denoiser: DenoiseFunction, image: torch.Tensor, sigma: float, move: Move) -> torch.Tensor:
     if move.degrees:
         turned = turn(image, move.degrees)
         return image + turn(denoiser(turned, sigma) - turned, -move.degrees)
-    moved = transform(F.pad(image, (move.left, 0, move.top, 0), mode="reflect"), move.element)
-    return inverse(denoiser(moved, sigma), move.element)[..., move.top :, move.left :]
+    top, left = move.top % image.shape[-2], move.left % image.shape[-1]  # a reflection is shorter than the image
+    moved = transform(F.pad(image, (left, 0, top, 0), mode="reflect"), move.element)
+    return inverse(denoiser(moved, sigma), move.element)[..., top:, left:]
