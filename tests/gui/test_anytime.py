@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QDockWidget
 
 from napari_stem_inpaint import training
 from napari_stem_inpaint.frames import Frame, Measurement
-from napari_stem_inpaint.gui import jobs, scan_jobs
+from napari_stem_inpaint.gui import jobs, judge_jobs, scan_jobs, train_jobs
 from napari_stem_inpaint.gui.flow import FlowWidget
 from napari_stem_inpaint.gui.judge import JudgeWidget
 from napari_stem_inpaint.gui.layer_data import Place, notes_of
@@ -367,8 +367,8 @@ class Held:
 WORK: dict[Any, tuple[Any, str]] = {
     ScanWidget: (scan_jobs, "acquisition"),
     SimulateWidget: (jobs, "simulation"),
-    JudgeWidget: (jobs, "judgement"),
-    TrainWidget: (jobs, "training"),
+    JudgeWidget: (judge_jobs, "judgement"),
+    TrainWidget: (train_jobs, "training"),
 }
 SHORT = {"minutes": 0.0, "steps": 3, "batch": 2, "patch_px": 32, "precision": "float32", "device": "cpu", "validate_every": 5}
 

@@ -19,7 +19,7 @@ from napari_stem_inpaint import training
 from napari_stem_inpaint.denoisers.cards import read_card
 from napari_stem_inpaint.denoisers.registry import find_file, load_denoiser
 from napari_stem_inpaint.errors import SolverError
-from napari_stem_inpaint.gui import jobs
+from napari_stem_inpaint.gui import train_jobs
 from napari_stem_inpaint.gui.curves import MOST_POINTS, GainBars, History, LossCurve, ticks
 from napari_stem_inpaint.gui.reconstruct import ReconstructWidget
 from napari_stem_inpaint.gui.train import FREE, TrainWidget, use_in_reconstruct
@@ -103,7 +103,7 @@ def run(qtbot: Any, widget: TrainWidget) -> None:
 
 
 def saved_step(folder: Path, name: str = "my-denoiser") -> int:
-    there = jobs.stopped_training(folder / f"{name}.safetensors")
+    there = train_jobs.stopped_training(folder / f"{name}.safetensors")
     return there.step if there is not None else -1
 
 
@@ -335,7 +335,7 @@ def test_the_state_lies_where_training_puts_it(tmp_path: Path) -> None:
     steps = training.train(params, out)
     next(steps)
     steps.close()
-    there = jobs.stopped_training(out)
+    there = train_jobs.stopped_training(out)
     assert there is not None
     assert (there.step, there.params) == (1, params)
     resumed = training.train(params.model_copy(update={"save_every_s": 7.0, "device": "auto", "workers": 0}), out)

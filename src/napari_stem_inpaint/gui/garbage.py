@@ -1,4 +1,7 @@
-"""While other threads work, garbage is collected in the window's thread alone: a widget deleted in another takes the program with it."""
+"""While other threads work, garbage is collected in the window's thread alone: a widget deleted in another takes the program with it.
+
+And only what is young is searched: all of it would stop the window for a quarter of a second.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _at_work = 0
 
 
 class _Sweeper(QTimer):
-    """Collects what is young, which takes milliseconds; what is old waits until nobody works any more."""
+    """Collects what is young; what is old waits until nobody works any more."""
 
     def __init__(self, parent: QApplication) -> None:
         super().__init__(parent)
@@ -35,6 +38,9 @@ class _Sweeper(QTimer):
             gc.collect(1)
             return
         self.stop()
+        if not gc.get_freeze_count():  # or somebody else's would be undone
+            gc.freeze()
+            gc.unfreeze()  # now all counts as old and nothing as new, so that Python does not search all of it at once
         if self._enabled:
             gc.enable()
 

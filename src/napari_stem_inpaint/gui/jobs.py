@@ -1,14 +1,12 @@
-"""What the widgets let the worker do: each a generator of sentences and iterates that returns the result. No Qt, no napari."""
+"""What Simulate and Reconstruct let a thread do: each a generator of sentences and iterates that returns the result. No Qt, no napari."""
 
 from __future__ import annotations
 
-import gc
-import json
 import math
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,32 +14,27 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from safetensors import SafetensorError, safe_open
 
-from ..errors import InputError, SolverError, is_out_of_memory
-from ..frames import Frame, Iterate, Measurement, PixelSize, Reconstruction, Scan
-from ..params import AcquisitionParams, JudgeParams, ReconstructionParams, ScanParams, SimulationParams, TrainingParams
+from ..errors import InputError
+from ..frames import Frame, Iterate, Measurement, Reconstruction, Scan
+from ..params import AcquisitionParams, ReconstructionParams, ScanParams, SimulationParams
 from .layer_data import contrast, grey
 from .preloading import load_torch
 from .relevance import any_effect
 
 if TYPE_CHECKING:
     from ..batch import Done, Item
-    from ..training import TrainingStep
 
 T = TypeVar("T")
 Tick = Callable[[], None]
 Grey = npt.NDArray[np.uint8]
 PREVIEW_PX, PROBE_PX = 256, 48
-SMALLEST_PX = 8  # side of an image whose Fourier rings are compared
-RINGS = 5  # neighbours whose median says whether images agree at a frequency
 LARGEST_FIELD = 2**22  # positions of the frame with the probe's reach around it: about half a second
 PROBE = [
     name
     for name, field in SimulationParams.model_fields.items()
     if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["group"] in ("Probe", "Aberrations")
 ]
-THRESHOLDS = gc.get_threshold()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +47,7 @@ class Simulated:
 
 def simulation(params: SimulationParams, acquisition: AcquisitionParams, tick: Tick) -> Generator[str, None, Simulated]:
     """Return a simulated frame, acquired too where ``acquisition`` has any effect."""
-    yield from _loading()
+    yield from loading()
     from ..simulation.imaging import simulate
 
     tick()
@@ -153,12 +146,12 @@ def reconstruction(
     measurement: Measurement, params: ReconstructionParams, truth: npt.NDArray[np.float32] | None, tick: Tick
 ) -> Generator[str | Iterate, None, Reconstruction]:
     """Yield the iterates; return the reconstruction with scores and recipe."""
-    yield from _loading()
+    yield from loading()
     from ..reconstruction import finish, iterate
 
     tick()
     yield "Learning from the measured positions how smooth the image is…"
-    with _gpu_freed(), _collections_put_off():
+    with gpu_freed():
         # Closed here, not when it is collected: it holds the arrays on the GPU.
         with closing(_generator(iterate(measurement, params, reference=truth, tick=tick))) as iterates:
             for last in iterates:
@@ -172,13 +165,13 @@ def reconstructions(
     items: Sequence[Item], params: ReconstructionParams, out: Path | None, tick: Tick
 ) -> Generator[str | Iterate | tuple[Done], None, int]:
     """Yield the iterates of each item and, as news, how it ended; return how many failed."""
-    yield from _loading()
+    yield from loading()
     from ..batch import Done, reconstruct_each
 
     tick()
     yield f"Reconstructing {len(items)} images…"
     failed = 0
-    with _gpu_freed(), _collections_put_off(), closing(_generator(reconstruct_each(items, params, out, tick))) as steps:
+    with gpu_freed(), closing(_generator(reconstruct_each(items, params, out, tick))) as steps:
         for step in steps:
             if isinstance(step, Done):
                 failed += bool(step.failure)
@@ -189,173 +182,8 @@ def reconstructions(
     return failed
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Scores, spectra by name as grey levels, the cut-off in parts of the spectra's sides, and all of it in a sentence.
-
-    ``rings``: frequencies in ``unit`` and the Fourier ring correlation there, where there is a reference.
-    """
-
-    scores: Mapping[str, float]
-    spectra: Mapping[str, Grey]
-    cutoff: tuple[float, float] | None
-    rings: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None
-    unit: str
-    sentence: str
-
-
-def judgement(
-    image: npt.NDArray[np.float32],
-    reference: npt.NDArray[np.float32] | None,
-    mask: npt.NDArray[np.bool_] | None,
-    pixel_nm: PixelSize,
-    params: JudgeParams,
-    shares_noise: bool,
-    tick: Tick,
-) -> Generator[str, None, Judged]:
-    """Return what can be said of ``image``, more with a ``reference``; ``shares_noise``: ``image`` was made from pixels of that."""
-    from ..judge import DECADES, cutoff_per_nm, logarithm, power_spectrum, share_beyond
-    from ..metrics import evaluate, fourier_ring_correlation
-
-    yield "Judging…"
-    scores = {} if reference is None else evaluate(image, reference=reference, mask=mask)
-    tick()
-    shown = {"result": image} if reference is None else {"result": image, "reference": reference}
-    spectra = {name: grey(logarithm(power_spectrum(one)), (-DECADES, 0.0)) for name, one in shown.items()}
-    tick()
-    cutoff = cutoff_per_nm(params)
-    share = share_beyond(image, pixel_nm, cutoff)
-    circle = None if cutoff is None or pixel_nm is None else (cutoff * pixel_nm[0], cutoff * pixel_nm[1])
-    words, rings, unit = "There is no reference to score against.", None, "/px"
-    if reference is not None:
-        words = f"SRE {scores['sre_db']:.1f} dB, PSNR {scores['psnr_db']:.1f} dB against the reference."
-    if reference is not None and min(image.shape) >= SMALLEST_PX:
-        rings = fourier_ring_correlation(image, reference)
-        if pixel_nm is not None and math.isclose(*pixel_nm, rel_tol=1e-3):
-            rings, unit = (rings[0] / pixel_nm[0], rings[1]), "/nm"
-        words += f" {_agreement(*rings, unit)}"
-    if reference is not None and shares_noise:
-        words += " The measured pixels are the reference's own: any noise in them is in both, which raises scores and ring correlation."
-    if share is not None:
-        words += f" {share:.1e} of the power lies beyond 2α/λ, where the probe carries none."
-    return Judged(scores, spectra, circle, rings, unit, words)
-
-
-def _agreement(frequencies: npt.NDArray[np.float64], correlation: npt.NDArray[np.float64], unit: str) -> str:
-    """Return up to where two images agree; neither a single ring decides nor what lies below all Bragg peaks, where there is no power."""
-    from scipy.ndimage import median_filter
-
-    from ..metrics import frc_limit
-
-    smooth = median_filter(correlation, RINGS, mode="nearest")
-    first = int(np.argmax(smooth > 0.9 * smooth.max()))
-    limit = frc_limit(frequencies[first:], smooth[first:])
-    if limit is None:
-        return f"Their ring correlation stays above 1/7 up to the highest frequency, {frequencies[-1]:.3g} {unit}."
-    return f"They agree up to {limit:.3g} {unit}."
-
-
-def report(
-    path: str,
-    result: Reconstruction,
-    measurement: Measurement,
-    params: JudgeParams,
-    truth: npt.NDArray[np.float32] | None,
-    tick: Tick,
-) -> Generator[str, None, str]:
-    """Write the page; return where it is."""
-    yield "Drawing the page…"
-    from ..judge import write_report
-
-    tick()
-    write_report(path, result, measurement, params, truth)
-    return path
-
-
-def save_scores(path: str, results: Mapping[str, Mapping[str, float]]) -> None:
-    """Write the table.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
-    from ..judge import write_scores
-
-    write_scores(path, results)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Where the checkpoint of a training lies, its last step of this run if there was one, and whether it was stopped before its end."""
-
-    out: Path
-    last: TrainingStep | None
-    stopped: bool
-
-
-def training(
-    params: TrainingParams, out: Path, tick: Tick, stopped: Callable[[], bool]
-) -> Generator[str | tuple[TrainingStep], None, Trained]:
-    """Yield the steps, until the end or until ``stopped()``; the state is saved in any case."""
-    yield from _loading()
-    from ..training import train
-
-    tick()
-    last = None
-    if stopped():
-        return Trained(out, last, True)
-    yield "Making the first training images…"
-    try:
-        with _gpu_freed(), _collections_shortened(), closing(train(params, out)) as steps:
-            for last in steps:
-                yield (last,)
-                tick()
-                if stopped():
-                    return Trained(out, last, True)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise SolverError("Not enough memory to train like this: lower batch or patch, or choose a smaller network.") from error
-    return Trained(out, last, False)
-
-
-@dataclass(frozen=True)
-class StoppedTraining:
-    """What the state beside a checkpoint says; no parameters where it cannot be read."""
-
-    params: TrainingParams | None = None
-    step: int = 0
-    elapsed_s: float = 0.0
-    best: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def progress(self) -> float:
-        """How much of the training is done, from 0 to 1."""
-        if self.params is None:
-            return 0.0
-        return min(1.0, self.elapsed_s / (60 * self.params.minutes) if self.params.minutes else self.step / self.params.steps)
-
-
-def state_file(out: Path) -> Path:
-    """Return where the training into ``out`` keeps what a resume needs."""
-    return out.with_suffix(".state" + out.suffix)
-
-
-def stopped_training(out: Path) -> StoppedTraining | None:
-    """Return what lies there to be resumed, without loading PyTorch; None where nothing does."""
-    file = state_file(out)
-    if not file.is_file():
-        return None
-    try:
-        with safe_open(file, framework="np") as opened:
-            facts = json.loads(opened.metadata()["state"])
-        return StoppedTraining(TrainingParams.model_validate(facts["params"]), facts["step"], facts["elapsed_s"], facts["best"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
-        return StoppedTraining()
-
-
-def _loading() -> Iterator[str]:
+def loading() -> Iterator[str]:
+    """Load PyTorch, and say so, where that has not been done."""
     if "torch" not in sys.modules:
         yield "Loading PyTorch…"
         load_torch()
@@ -366,27 +194,8 @@ def _generator(steps: Iterator[T]) -> Generator[T, None, None]:
 
 
 @contextmanager
-def _collections_put_off() -> Iterator[None]:
-    """Let full garbage collections, each of which stops the window for a quarter of a second, wait while iterates arrive."""
-    gc.set_threshold(*THRESHOLDS[:2], 10**6)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*THRESHOLDS)
-
-
-@contextmanager
-def _collections_shortened() -> Iterator[None]:
-    """Let garbage collections look at new objects only: for work that is too long to put them off."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@contextmanager
-def _gpu_freed() -> Iterator[None]:
+def gpu_freed() -> Iterator[None]:
+    """Give back the GPU's memory that is kept for later use."""
     try:
         yield
     finally:

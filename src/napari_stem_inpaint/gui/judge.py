@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QDockWidget, QFormLayout, QWidget
 
 from ..errors import InputError
 from ..params import JudgeParams, ReconstructionParams
-from . import jobs
+from . import judge_jobs
 from .combos import follow
 from .forms import ParamsForm, add_row
 from .judge_choice import Choice, is_result
@@ -143,9 +143,9 @@ class JudgeWidget(Panel):
             return
         self._judged, self._judged_plane = result, self.choice.plane(result)
         pixel_nm = pixel_size_nm(result.scale, result.units)
-        self.run(lambda tick: jobs.judgement(image, against, where, pixel_nm, params, shared, tick))
+        self.run(lambda tick: judge_jobs.judgement(image, against, where, pixel_nm, params, shared, tick))
 
-    def _on_returned(self, judged: jobs.Judged | str) -> None:
+    def _on_returned(self, judged: judge_jobs.Judged | str) -> None:
         if isinstance(judged, str):
             self.say(f"Saved {judged}.")
             return

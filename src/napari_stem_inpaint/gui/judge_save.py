@@ -12,7 +12,7 @@ from .. import recipes
 from ..errors import InputError
 from ..frames import Reconstruction
 from ..params import JudgeParams
-from . import jobs
+from . import judge_jobs
 from .forms import ParamsForm
 from .judge_choice import Choice
 from .layer_data import told
@@ -83,13 +83,13 @@ class Save(QWidget):
             dict(self._choice.recipe(result)),
             told(result, "scores", self._choice.plane(result)),
         )
-        self._run(lambda tick: jobs.report(path, made, measurement, params, against, tick))
+        self._run(lambda tick: judge_jobs.report(path, made, measurement, params, against, tick))
 
     def _on_scores(self) -> None:
         path = ask_where(self, "Save the scores as", "scores.csv", TABLES)
         if path:
             self._try(
-                lambda: jobs.save_scores(path, {layer.name: self._choice.scores(layer) for layer in self._choice.results()}),
+                lambda: judge_jobs.save_scores(path, {layer.name: self._choice.scores(layer) for layer in self._choice.results()}),
                 f"Saved {path}.",
             )
 

@@ -13,7 +13,7 @@ from ..errors import CheckpointError, InputError
 from ..io import SUFFIXES
 from ..params import ONE_PASS, PLUG_AND_PLAY, TrainingParams
 from ..training_presets import ON_MY_FRAMES, OWN, PRESETS
-from . import jobs
+from . import train_jobs
 from .combos import CheckpointChoice
 from .flow import FlowWidget
 from .forms import LABEL_PX, ParamsForm, add_row
@@ -117,7 +117,7 @@ class TrainWidget(Panel):
     def _on_choice(self) -> None:
         """Say what pressing the button would do, and allow what is possible."""
         running, out = self.runner.running, self.save.path()
-        before = jobs.stopped_training(out)
+        before = train_jobs.stopped_training(out)
         obstacle, other = self.save.obstacle(), False
         try:
             params = self.form.values()
@@ -149,7 +149,7 @@ class TrainWidget(Panel):
             return str(error)
         return ""
 
-    def _what_lies_there(self, before: jobs.StoppedTraining | None, other: bool) -> str:
+    def _what_lies_there(self, before: train_jobs.StoppedTraining | None, other: bool) -> str:
         controls = self.form.controls
         if before is not None and before.params is not None:
             name, place = self.save.path().stem, f"step {before.step:,}"
@@ -163,7 +163,7 @@ class TrainWidget(Panel):
         return ""
 
     def _on_recall(self) -> None:
-        before = jobs.stopped_training(self.save.path())
+        before = train_jobs.stopped_training(self.save.path())
         if before is not None and before.params is not None:
             self.form.set_values(before.params)
 
@@ -171,7 +171,7 @@ class TrainWidget(Panel):
 
     def _on_run(self) -> None:
         out = self.save.path()
-        safe = jobs.stopped_training(out) is not None or not out.exists()
+        safe = train_jobs.stopped_training(out) is not None or not out.exists()
         if safe or self._agreed(f"Replace {out.name}?", f"{out} exists. Train a new denoiser in its place?"):
             self._start(out)
 
@@ -180,9 +180,9 @@ class TrainWidget(Panel):
         if not self._agreed("Start afresh?", f"Forget the training of {out.stem} that was stopped, and begin anew?"):
             return
         try:
-            jobs.state_file(out).unlink(missing_ok=True)
+            train_jobs.state_file(out).unlink(missing_ok=True)
         except OSError as error:
-            self.say(f"{jobs.state_file(out)} cannot be deleted ({error.strerror}); choose another name.")
+            self.say(f"{train_jobs.state_file(out)} cannot be deleted ({error.strerror}); choose another name.")
             return
         self._start(out)
 
@@ -196,7 +196,7 @@ class TrainWidget(Panel):
         except InputError as error:
             self.say(error)
             return
-        before = jobs.stopped_training(out)
+        before = train_jobs.stopped_training(out)
         stop = self._stop = threading.Event()
         if before is None or out != self._shown:
             self.view.begin(params.task, before.best if before is not None else {})
@@ -208,7 +208,7 @@ class TrainWidget(Panel):
         self.form_scroll.verticalScrollBar().setValue(0)  # to where the charts are
         self.advise("")
         self.say("Starting…")
-        self.run(lambda tick: jobs.training(params, out, tick, stop.is_set))
+        self.run(lambda tick: train_jobs.training(params, out, tick, stop.is_set))
         self._on_choice()
 
     def _on_stop(self) -> None:
@@ -231,7 +231,7 @@ class TrainWidget(Panel):
         ).replace("-", "−")
         self.say(news if progress < 1 else f"{news} Validating what was learned…")
 
-    def _on_returned(self, result: jobs.Trained) -> None:
+    def _on_returned(self, result: train_jobs.Trained) -> None:
         done = "" if result.last is None else f" at step {result.last.index:,}, after {clock(result.last.elapsed_s)}"
         if result.last is None and result.stopped:
             self._on_cancelled()
