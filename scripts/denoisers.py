@@ -21,7 +21,8 @@ import napari_stem_inpaint as nsi
 from napari_stem_inpaint.denoisers.networks import NETWORKS, build_network
 from napari_stem_inpaint.denoisers.registry import known, load_denoiser
 from napari_stem_inpaint.metrics import sre_db
-from napari_stem_inpaint.training import train, validation_frames
+from napari_stem_inpaint.training import train
+from napari_stem_inpaint.validation import validation_frames
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "denoisers.md"

@@ -14,7 +14,7 @@ import pages
 import torch
 
 import napari_stem_inpaint as nsi
-from napari_stem_inpaint import reconstruction
+from napari_stem_inpaint import reconstruction_run
 from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.metrics import sre_db
 
@@ -46,13 +46,13 @@ def measured(side: int) -> tuple[nsi.Frame, nsi.Measurement]:
 
 def by_size() -> list[str]:
     rows = ["| side, px | solver | s | µs per pixel | start | network | data step | rest of the steps | SRE, dB |", "|" + "---|" * 9]
-    step = reconstruction.krige_step
+    step = reconstruction_run.krige_step
     for side in SIDES:
         frame, measurement = measured(side)
         for solver in ("apgd", "one-pass"):
             network, data = Clock(), Clock()
             prior = network.timed(load_denoiser("stem-tiny"))
-            reconstruction.krige_step = lambda *a, data=data: data.timed(step(*a))
+            reconstruction_run.krige_step = lambda *a, data=data: data.timed(step(*a))
             began = time.perf_counter()
             first = last = None
             for iterate in nsi.iterate(measurement, nsi.ReconstructionParams(solver=solver), denoiser=prior):
@@ -68,7 +68,7 @@ def by_size() -> list[str]:
                 words.append(f"{(total - first - network.s - data.s) / (total - first):.1%}")
             rows.append("| " + " | ".join([*words, f"{sre_db(last.image, frame.image):.1f}"]) + " |")
             print(rows[-1], flush=True)
-    reconstruction.krige_step = step
+    reconstruction_run.krige_step = step
     return rows
 
 
@@ -77,7 +77,7 @@ def step_against_pass() -> str:
     frame, measurement = measured(256)
     y = torch.as_tensor(frame.image / frame.image.max(), dtype=torch.float64)
     mask = torch.as_tensor(measurement.mask).double()
-    step = reconstruction.krige_step(y * mask, mask, 0.0, 0.13, lambda: None)
+    step = reconstruction_run.krige_step(y * mask, mask, 0.0, 0.13, lambda: None)
     base, times = load_denoiser("stem-base"), {"step": [], "pass": []}
     image = y + 0.01 * torch.as_tensor(np.random.default_rng(0).standard_normal(y.shape))
     for _ in range(10):

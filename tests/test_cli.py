@@ -219,7 +219,7 @@ def test_a_failed_computation_is_code_1(folder, monkeypatch, capsys):
     def broken(*args, **kwargs):
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr("napari_stem_inpaint.reconstruction.krige_step", broken)
+    monkeypatch.setattr("napari_stem_inpaint.reconstruction_run.krige_step", broken)
     assert main("reconstruct measured.tif --out out.tif".split()) == 1
     assert "device lost" in capsys.readouterr().err
     assert not Path("out.tif").exists()

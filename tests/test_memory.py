@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stem_inpaint import memory, reconstruction
+from napari_stem_inpaint import memory, reconstruction, reconstruction_run
 from napari_stem_inpaint.denoisers import checkpoint
 from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.errors import InputError, SolverError
@@ -79,7 +79,7 @@ def test_a_small_memory_is_said_in_the_result(measurement: Measurement, monkeypa
         limited(network, 90**2, MemoryError)
         return network
 
-    monkeypatch.setattr(reconstruction, "load_denoiser", load)
+    monkeypatch.setattr(reconstruction_run, "load_denoiser", load)
     monkeypatch.setattr(checkpoint, "OVERLAP_PX", 8)
     result = reconstruct(measurement, QUICK)
     assert any("worked in tiles of 64 px" in remark for remark in result.recipe["remarks"])
@@ -102,7 +102,7 @@ def _failing_on(kind: str, run: Any) -> Any:
 
 def test_where_the_gpu_is_too_small_the_cpu_goes_on(measurement: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction, "pick_device", lambda name: torch.device("meta"))
-    monkeypatch.setattr(reconstruction, "_Run", _failing_on("meta", reconstruction._Run))
+    monkeypatch.setattr(reconstruction, "Run", _failing_on("meta", reconstruction.Run))
     result = reconstruct(measurement, QUICK)
     assert result.recipe["remarks"][0] == "The memory of meta does not hold the frame, so the CPU computed."
     plain = reconstruct(dataclasses.replace(measurement), QUICK)
@@ -111,6 +111,6 @@ def test_where_the_gpu_is_too_small_the_cpu_goes_on(measurement: Measurement, mo
 
 
 def test_where_the_cpu_is_too_small_it_is_said(measurement: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruction, "_Run", _failing_on("cpu", reconstruction._Run))
+    monkeypatch.setattr(reconstruction, "Run", _failing_on("cpu", reconstruction.Run))
     with pytest.raises(SolverError, match="close other programs, or crop"):
         reconstruct(measurement, QUICK)

@@ -8,7 +8,7 @@ from helpers import identity, measurement
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stem_inpaint import cli, io, recipes
+from napari_stem_inpaint import cli, io, options, recipes
 from napari_stem_inpaint.errors import InputError
 from napari_stem_inpaint.params import ReconstructionParams
 from napari_stem_inpaint.reconstruction import reconstruct
@@ -36,7 +36,7 @@ def test_every_parameter_survives(solver, iterations, noise_std, checkpoint):
     recipe = {"reconstruction": params.model_dump(mode="json")}
     assert recipes.params_of(recipe) == params
     words = shlex.split(recipes.as_command(recipe, "m.tif", "mask.tif"))
-    assert cli.collect(cli._parser().parse_args(words[1:]), ReconstructionParams) == params
+    assert options.collect(cli._parser().parse_args(words[1:]), ReconstructionParams) == params
     found = {}
     exec(recipes.as_python(recipe, "m.tif").split("\n")[0], found)
     (line,) = (line for line in recipes.as_python(recipe, "m.tif").splitlines() if "ReconstructionParams" in line)

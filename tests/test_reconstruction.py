@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_stem_inpaint as nsi
-from napari_stem_inpaint import reconstruction, starts
+from napari_stem_inpaint import reconstruction_run, starts
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 from napari_stem_inpaint.params import SolverName
 from napari_stem_inpaint.solvers.problem import Problem
@@ -22,7 +22,7 @@ from napari_stem_inpaint.solvers.problem import Problem
 def rough(request, monkeypatch):
     """Fewer iterations of the starts wherever it is not quality that is tested."""
     if not request.node.get_closest_marker("slow"):
-        for module, name, steps in ((reconstruction, "ROUGH_STEPS", 30), (starts, "ROUGH_STEPS", 30), (starts, "FINE_STEPS", 60)):
+        for module, name, steps in ((reconstruction_run, "ROUGH_STEPS", 30), (starts, "ROUGH_STEPS", 30), (starts, "FINE_STEPS", 60)):
             monkeypatch.setattr(module, name, steps)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stem_inpaint import cli, training, training_data
+from napari_stem_inpaint import cli, options, training, training_data, validation
 from napari_stem_inpaint.denoisers.cards import read_card
 from napari_stem_inpaint.denoisers.checkpoint import load_checkpoint, read_tensors
 from napari_stem_inpaint.errors import InputError, SolverError
@@ -51,9 +51,9 @@ def test_the_card_says_how_and_loads(tmp_path):
     card = read_card(tmp_path / "mine.safetensors")
     words = card.training_command.split()
     assert words[:2] + words[-2:] == ["stem-inpaint", "train", "--out", "mine.safetensors"]
-    assert cli.collect(cli._parser().parse_args(words[1:]), TrainingParams) == TrainingParams(**SHORT)
+    assert options.collect(cli._parser().parse_args(words[1:]), TrainingParams) == TrainingParams(**SHORT)
     assert card.training["steps_done"] == 6
-    assert list(card.psnr_gain_db) == [f"{s:g}" for s in training.VALIDATION_SIGMAS]
+    assert list(card.psnr_gain_db) == [f"{s:g}" for s in validation.VALIDATION_SIGMAS]
     assert load_checkpoint(tmp_path / "mine.safetensors").card == card
 
 
@@ -78,7 +78,7 @@ def test_divergence_is_said(tmp_path, monkeypatch):
 
 def test_the_best_validation_is_kept(tmp_path, monkeypatch):
     gains = iter([1.0, 3.0, 2.0, 2.5, 9.0])
-    monkeypatch.setattr(training, "psnr_gain_db", lambda *a: {"0.1": next(gains)})
+    monkeypatch.setattr(validation, "psnr_gain_db", lambda *a: {"0.1": next(gains)})
     steps = training.train(TrainingParams(**(SHORT | {"steps": 3, "validate_every": 1})), tmp_path / "a.safetensors")
     kept = []
     for step in steps:

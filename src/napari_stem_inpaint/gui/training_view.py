@@ -15,7 +15,8 @@ from .layer_data import contrast, grey
 from .picture import draw_label, fitted, font, picture_of
 
 if TYPE_CHECKING:
-    from ..training import Sample, TrainingStep
+    from ..training import TrainingStep
+    from ..validation import Sample
 
 GAP_PX = 6
 HEIGHT_PX = 112  # whatever the width: in a scroll area the scroll bar would come and go for ever
