@@ -30,6 +30,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in titles(target), link
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_scripts_that_are_named_are_there(page: Path) -> None:
+    for script in re.findall(r"scripts/\w+\.py", page.read_text(encoding="utf-8")):
+        assert (ROOT / script).is_file(), script
+
+
 def test_every_page_is_in_the_site_and_the_other_way_round() -> None:
     nav = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(nav) == [page.name for page in PAGES]
