@@ -6,6 +6,7 @@ BIN := .venv/bin
 # The folder belongs to it: the scripts in a moved .venv point to where it was.
 STAMP := .venv/.installed-$(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
 SCREEN := $(if $(filter Linux,$(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY)),xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX")
+SIDE_BY_SIDE := -n 2 --dist loadfile
 HEADLESS := $(if $(SCREEN),--headless,)
 
 .PHONY: demo test core lint env clean docs docs-pictures
@@ -14,10 +15,10 @@ demo: env  ## open napari on the sample measurement and reconstruct it; without 
 	$(SCREEN) $(BIN)/stem-inpaint demo $(HEADLESS) --out demo
 
 test: env  ## run every test
-	$(SCREEN) $(BIN)/python -m pytest -q
+	$(SCREEN) $(BIN)/python -m pytest -q $(SIDE_BY_SIDE)
 
 core: env  ## run the quick tests that need no window
-	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/gui
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not slow" --ignore=tests/gui
 
 lint: env  ## check style and types
 	$(BIN)/ruff check .
