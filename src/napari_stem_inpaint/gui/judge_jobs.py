@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from ..frames import Measurement, PixelSize, Reconstruction
 from ..params import JudgeParams
+from .jobs import Grey, Tick
 from .layer_data import grey
 
-Tick = Callable[[], None]
-Grey = npt.NDArray[np.uint8]
 SMALLEST_PX = 8  # side of an image whose Fourier rings are compared
 RINGS = 5  # neighbours whose median says whether images agree at a frequency
 

@@ -16,7 +16,7 @@ POLL_MS = 10
 
 
 class Desk:
-    """What window and thread share: the newest request, the newest outcome. Knows no Qt, so the thread cannot touch a widget."""
+    """What window and thread share: the newest request, the newest outcome. It holds no widget, so the thread cannot touch one."""
 
     def __init__(self, work: Callable[..., Any]) -> None:
         self._work = work

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 MASKS = "Mask or positions (*.csv *.tif *.tiff *.png *.npy)"
 MOST_NAMED = 3  # planes that failed, in a sentence
-SHOWN = ("solver", "checkpoint")
 
 
 def is_measured(layer: Layer) -> bool:

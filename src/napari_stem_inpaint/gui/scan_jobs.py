@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from ..params import AcquisitionParams, ScanParams
 if TYPE_CHECKING:
     from ..scan_regions import Regions
     from ..scan_report import ScanStatistics
+    from .jobs import Tick
 
-Tick = Callable[[], None]
 MOST_OF_PATH = 3000  # positions: more are drawn slowly, and tell no more
 
 

@@ -13,12 +13,10 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import SolverError, is_out_of_memory
 from ..params import TrainingParams
-from .jobs import gpu_freed, loading
+from .jobs import Tick, gpu_freed, loading
 
 if TYPE_CHECKING:
     from ..training import TrainingStep
-
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
