@@ -84,6 +84,16 @@ def test_line_hop_reaches_the_ratio_exactly_where_it_divides():
     assert made((64, 50), "line-hop").ratio == 0.25
 
 
+@given(shape=shapes, ratio=st.floats(0.05, 0.5), seed=st.integers(0, 99))
+@settings(max_examples=40)
+def test_line_hop_leaves_the_upper_and_lower_edge_no_emptier_than_the_inside(shape, ratio, seed):
+    rows = made(shape, "line-hop", ratio, seed=seed).positions.reshape(-1, shape[1], 2)[:, :, 0]
+    if len(rows) > 2:
+        height = shape[0] / (len(rows) - 1)
+        assert max(rows[0].max(), shape[0] - 1 - rows[-1].min()) <= height / 2
+        assert np.ptp(rows[1:-1], axis=1).max() <= height
+
+
 def test_random_positions_are_uniform():
     counts = sum(nsi.make_scan((8, 8), nsi.ScanParams(seed=s)).mask for s in range(400))
     assert abs(counts / 400 - 0.25).max() < 5 * np.sqrt(0.25 * 0.75 / 400)

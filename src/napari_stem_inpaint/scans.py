@@ -85,12 +85,15 @@ def random_positions(shape: Shape, p: ScanParams) -> Positions:
 def line_hop_positions(shape: Shape, p: ScanParams) -> Positions:
     """Rows in groups of 1/ratio; each group is crossed once, hopping by at most ``hop`` rows between neighbouring columns.
 
-    Exactly one position per column and group (Kovarik et al. 2016, doi 10.1063/1.4965720). Where 1/ratio is not whole, the
-    groups' heights alternate between the whole numbers around it; ratios above ½ measure some rows completely.
+    Exactly one position per column and group (Kovarik et al. 2016, doi 10.1063/1.4965720). The first and the last group are half as high,
+    so that the frame's edges are no farther from a measured position than any row inside. Groups' heights are whole numbers around
+    1/ratio; ratios above ½ measure some rows completely.
     """
     rng = np.random.default_rng(p.seed)
     groups = max(1, round(shape[0] * p.ratio))
-    edges = np.round(np.linspace(0, shape[0], groups + 1)).astype(np.intp)
+    half = max(1, round(shape[0] / max(groups - 1, 1) / 2))
+    between = np.round(np.linspace(half, shape[0] - half, groups - 1))
+    edges = np.concatenate([[0], between, [shape[0]]]).astype(np.intp)
     hops = rng.integers(-p.hop, p.hop + 1, (shape[1], groups))
     rows = np.empty((groups, shape[1]), dtype=np.intp)
     rows[:, 0] = rng.integers(edges[:-1], edges[1:])
