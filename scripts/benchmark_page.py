@@ -1,4 +1,4 @@
-"""Put what `stem-inpaint benchmark --out FOLDER` measured into docs/benchmark.md and its figures into docs/images.
+"""Put what `stem-inpaint benchmark --out FOLDER` measured into docs/benchmark.md, its figures and its rows beside it.
 
 python scripts/benchmark_page.py FOLDER
 """
@@ -7,14 +7,19 @@ import datetime
 import platform
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pages
 
 from napari_stem_inpaint import benchmark
+from napari_stem_inpaint.benchmark import Case, Row
 
 DOCS = Path(__file__).parents[1] / "docs"
+DEFAULT = ("apgd", "stem-tiny")
+SIMILAR_DB = 0.3
 
 
 def processor() -> str:
@@ -22,14 +27,46 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
+def ahead(rows: list[Row]) -> str:
+    """Return by how much the default is ahead of each other method, by counts, and of the best other one, by row and by frame."""
+    scores: dict[Case, dict[tuple[str, str], float]] = {}
+    for row in rows:
+        scores.setdefault(row.case, {})[row.method] = row.scores["sre_db"]
+    others = [m for m in dict.fromkeys(row.method for row in rows) if m != DEFAULT]
+
+    def gains(cases: Iterable[Case], other: tuple[str, str]) -> list[float]:
+        return [scores[c][DEFAULT] - scores[c][other] for c in cases if {DEFAULT, other} <= scores[c].keys()]
+
+    central = [c for c in scores if c.crystal in benchmark.MAIN and (c.pattern, c.ratio, c.seed) == ("random", 0.25, 1)]
+    lines = [f"| counts | {' | '.join(solver for solver, _ in others)} |", "|" + "---|" * (len(others) + 1)]
+    for counts in sorted({c.counts for c in central}, key=lambda n: n or np.inf):
+        means = (gains((c for c in central if c.counts == counts), other) for other in others)
+        lines.append(f"| {f'{counts:,g}' if counts else 'clean'} | {' | '.join(f'{np.mean(g):+.1f}' if g else '' for g in means)} |")
+
+    conditions: dict[tuple[object, ...], list[Case]] = {}
+    for c in scores:
+        conditions.setdefault((c.crystal in benchmark.MAIN, c.defective, c.pixel_size_nm, c.pattern, c.ratio, c.counts), []).append(c)
+    means = [np.mean(g) for cases in conditions.values() for other in others if (g := gains(cases, other))]
+    frames = {c: min(g) for c in scores if (g := [gain for other in others for gain in gains([c], other)])}
+    below = sorted(((gain, c) for c, gain in frames.items() if gain < -SIMILAR_DB), key=lambda pair: pair[0])
+    words = f"Ahead of the best other method by {min(means):+.1f} dB at least in the mean of a row. "
+    words += f"Of {len(frames)} single frames {len(below)} are more than {SIMILAR_DB} dB below it"
+    named = (
+        f"{gain:+.1f} dB {c.crystal}, {10 * c.pixel_size_nm:.2f} Å/px, {c.pattern}, {c.ratio:.0%}, {c.counts:g} counts" for gain, c in below
+    )
+    return "\n".join([*lines, "", words + (f": {'; '.join(named)}." if below else ".")])
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     text, files = benchmark.report(folder)
     packages = ", ".join(f"{name} {version(name)}" for name in ("napari-stem-inpaint", "torch", "numpy", "scipy", "scikit-image"))
-    pages.put(
-        DOCS / "benchmark.md", "made", f"{datetime.date.today():%Y-%m-%d}; {processor()}; Python {platform.python_version()}, {packages}."
-    )
-    pages.put(DOCS / "benchmark.md", "tables", text)
+    page, today = DOCS / "benchmark.md", f"{datetime.date.today():%Y-%m-%d}"
+    pages.put(page, "made", f"{today}; {processor()}; Python {platform.python_version()}, {packages}.")
+    pages.put(page, "tables", text)
+    pages.put(page, "ahead", ahead(benchmark.read_rows(folder)))
     for file in files:
         if file.suffix == ".png":
             shutil.copy(file, DOCS / "images" / f"benchmark_{file.name}")
+        elif file.suffix == ".csv":
+            shutil.copy(file, DOCS / "benchmark_rows.csv")

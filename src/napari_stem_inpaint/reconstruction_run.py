@@ -174,7 +174,9 @@ class Run:
         share = problem.share(found.image, start, withheld) if self.noisy else 1.0
         last, error = found.sigmas[-LAST_STEPS:], starts.error(start + share * (found.image - start))
         done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
-        for k, u in enumerate(self._steps(found.data_step, found.image, problem.mask, starts.prior, last), 1):
+        # few steps are strong ones, and strong ones twice would take away what they were to improve
+        image = found.image if len(found.sigmas) > LAST_STEPS else starts.again(begun)
+        for k, u in enumerate(self._steps(found.data_step, image, problem.mask, starts.prior, last), 1):
             if k == len(last) and share < 1:
                 begun_again = starts.again(begun)
                 u, done = begun_again + share * (u - begun_again), f"{done}, {share:.0%} of what they change"
