@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import napari_stem_inpaint as nsi
 from napari_stem_inpaint import reconstruction_run, starts
+from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 from napari_stem_inpaint.params import SolverName
 from napari_stem_inpaint.solvers.problem import Problem
@@ -55,6 +56,22 @@ def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
     assert "kept, because denoising did not predict withheld measurements better" in iterates[-1].stage
     start = run(m, solver="irls")[-1]
     np.testing.assert_array_equal(iterates[-1].image, start.image)
+
+
+def test_few_denoising_steps_begin_anew_when_all_measurements_are_back(monkeypatch):
+    _, m = measurement()
+    prior, inputs = load_denoiser("stem-tiny"), []
+
+    def recording(image, sigma):
+        inputs.append(image)
+        return prior(image, sigma)
+
+    monkeypatch.setattr(starts.Starts, "again", lambda self, _: torch.full_like(self.problem.mask, 0.5))
+    done = run(m, recording, solver="hqs", equivariance="off", inpainter="")[-1].stage
+    assert "3 denoising steps" in done
+    anew = [bool((image == 0.5).all()) for image in inputs]
+    assert anew[-3]
+    assert sum(anew) == 1
 
 
 @pytest.mark.parametrize("solver", get_args(SolverName))
