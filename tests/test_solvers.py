@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import blur, identity
+from threadpoolctl import threadpool_info
 
 from napari_stem_inpaint import params
 from napari_stem_inpaint.params import PLUG_AND_PLAY
@@ -213,6 +214,19 @@ def test_cubic_interpolates_and_survives_lines_and_full_masks():
     line = np.zeros_like(mask)
     line[4] = True
     assert np.isfinite(cubic(image * line, line)).all()
+
+
+def test_no_thread_of_blas_waits_for_another_in_an_interpolation(monkeypatch):
+    threads = []
+
+    def interpolator(_, values):
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return lambda wanted: np.full(len(wanted), values.mean())
+
+    monkeypatch.setattr(classical, "CloughTocher2DInterpolator", interpolator)
+    cubic(np.ones((4, 4)), np.eye(4, dtype=bool))
+    assert threads
+    assert set(threads) == {1}
 
 
 def few_waves(image: torch.Tensor, _: float) -> torch.Tensor:

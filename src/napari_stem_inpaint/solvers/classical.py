@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CloughTocher2DInterpolator, LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import QhullError
+from threadpoolctl import threadpool_limits
 
 Image = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +44,8 @@ def _filled(values: Image, mask: Mask, kind: Callable[..., Callable[..., Image]]
     filled = NearestNDInterpolator(known, values[mask])(wanted)
     if kind is not None and len(known) >= 4:
         try:
-            smooth = kind(known, values[mask])(wanted)
+            with threadpool_limits(1, "blas"):  # thousands of 2 × 2 systems: threads that wait for a busy core take minutes over them
+                smooth = kind(known, values[mask])(wanted)
             filled = np.where(np.isfinite(smooth), smooth, filled)
         except QhullError:  # all positions on one line: there are no triangles
             pass
