@@ -30,6 +30,10 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
+def _dose(counts: float) -> str:
+    return f"{counts:,g}" if counts else "clean"
+
+
 def ahead(rows: list[Row]) -> str:
     """Return by how much the default is ahead of each other method, by counts, and of the best other one, by row and by frame."""
     scores: dict[Case, dict[tuple[str, str], float]] = {}
@@ -44,7 +48,7 @@ def ahead(rows: list[Row]) -> str:
     lines = [f"| counts | {' | '.join(solver for solver, _ in others)} |", "|" + "---|" * (len(others) + 1)]
     for counts in sorted({c.counts for c in central}, key=lambda n: n or np.inf):
         means = (gains((c for c in central if c.counts == counts), other) for other in others)
-        lines.append(f"| {f'{counts:,g}' if counts else 'clean'} | {' | '.join(f'{np.mean(g):+.1f}' if g else '' for g in means)} |")
+        lines.append(f"| {_dose(counts)} | {' | '.join(f'{np.mean(g):+.1f}' if g else '' for g in means)} |")
 
     conditions: dict[tuple[object, ...], list[Case]] = {}
     for c in scores:
@@ -55,7 +59,7 @@ def ahead(rows: list[Row]) -> str:
     words = f"Ahead of the best other method by {min(means):+.1f} dB at least in the mean of a row. "
     words += f"Of {len(frames)} single frames {len(below)} are more than {SIMILAR_DB} dB below it"
     named = (
-        f"{gain:+.1f} dB {c.crystal}, {10 * c.pixel_size_nm:.2f} Å/px, {c.pattern}, {c.ratio:.0%}, {c.counts:g} counts" for gain, c in below
+        f"{gain:+.1f} dB {c.crystal}, {10 * c.pixel_size_nm:.2f} Å/px, {c.pattern}, {c.ratio:.0%}, {_dose(c.counts)}" for gain, c in below
     )
     return "\n".join([*lines, "", words + (f": {'; '.join(named)}." if below else ".")])
 

@@ -20,7 +20,7 @@ SIDE = 192
 
 
 def row(pattern: str, border: bool, seeds: int) -> str:
-    """Return the mean SRE, by pixel size and in all, and that of the worst frame."""
+    """Return the mean SRE by pixel size, and that of the worst frame."""
     scores: dict[float, list[float]] = {pixel: [] for pixel in PIXELS_NM}
     for pixel, crystal, seed in itertools.product(PIXELS_NM, MAIN, range(1, seeds + 1)):
         frame = nsi.simulate(nsi.SimulationParams(crystal=crystal, pixel_size_nm=pixel, shape=(SIDE, SIDE), seed=seed, **DEFECTS))
