@@ -10,6 +10,7 @@ total variation begins with cubic interpolation, and gets the best of three stre
 The memory is how far the process grows above what it held before, each method in a process of its own.
 """
 
+import operator
 import re
 import subprocess
 import sys
@@ -33,6 +34,7 @@ DEFECTS = {"vacancies": 0.05, "intensity_scatter": 0.15, "displacement_nm": 0.00
 TURNS, FEWER = 3, 8
 PIXELS_NM = (0.01, 0.02, 0.03)
 Method = Callable[[], torch.Tensor]
+Pick = Callable[[list[Method]], Method]
 
 
 class Case:
@@ -61,7 +63,7 @@ class Case:
         return max(methods, key=lambda method: self.sre(method()))
 
 
-def deepinv_methods(case: Case) -> dict[str, Method]:
+def deepinv_methods(case: Case, pick: Pick) -> dict[str, Method]:
     import deepinv
 
     class Ours(deepinv.models.base.Denoiser):
@@ -108,7 +110,7 @@ def deepinv_methods(case: Case) -> dict[str, Method]:
         "deepinv PGD": with_network("PGD", bare_network),
         "deepinv HQS, our fast denoiser": with_network("HQS"),
         "deepinv PGD, our fast denoiser": with_network("PGD"),
-        "deepinv total variation": case.best([with_edges(s) for s in (1e-2, 1e-3, 1e-4)]),
+        "deepinv total variation": pick([with_edges(s) for s in (1e-2, 1e-3, 1e-4)]),
         "our hqs, same start, replacing": bare("hqs"),
         "our pgd, same start, replacing": bare("pgd"),
         "our apgd, same start, replacing": bare("apgd"),
@@ -118,7 +120,7 @@ def deepinv_methods(case: Case) -> dict[str, Method]:
     }
 
 
-def inpystem_methods(case: Case) -> dict[str, Method]:
+def inpystem_methods(case: Case, pick: Pick) -> dict[str, Method]:
     from inpystem.restore.DL_ITKrMM import ITKrMM, wKSVD
     from inpystem.restore.LS_2D import L1_LS
 
@@ -133,7 +135,7 @@ def inpystem_methods(case: Case) -> dict[str, Method]:
     return {
         "inpystem wKSVD": theirs(wKSVD, mask, Nit=10, **words),
         "inpystem ITKrMM": theirs(ITKrMM, mask, Nit=20, **words),
-        "inpystem L1 of cosines": case.best([theirs(L1_LS, s, mask, init=y, Nit=200, verbose=False) for s in (0.3, 0.1, 0.03)]),
+        "inpystem L1 of cosines": pick([theirs(L1_LS, s, mask, init=y, Nit=200, verbose=False) for s in (0.3, 0.1, 0.03)]),
         "our dictionary": case.ours(solver="dictionary"),
         "our one-pass": case.ours(solver="one-pass"),
         "our default, all that a user gets": case.ours(),
@@ -148,7 +150,7 @@ def main(peer: str) -> None:
     rows: list[str] = []
     for pixel in PIXELS_NM:
         case = Case(pixel, side)
-        methods = methods_of(case)
+        methods = methods_of(case, case.best)
         first = next(iter(methods))
         if not rows:
             rows += [f"| Å/px | method | SRE, dB | s | s / {first} | memory, MB |", "|---|---|---|---|---|---|"]
@@ -177,7 +179,7 @@ def grown(peer: str, name: str) -> str:
 def grow(peer: str, name: str) -> None:
     """Print by how many MB this process grows, at most, while one method works. Linux only."""
     methods_of, side, _ = PEERS[peer]
-    method = methods_of(Case(PIXELS_NM[0], side))[name]
+    method = methods_of(Case(PIXELS_NM[0], side), operator.itemgetter(0))[name]  # no strength takes more memory than another
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = status("VmRSS")
     method()

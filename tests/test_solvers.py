@@ -257,6 +257,23 @@ def test_no_solver_moves_away_from_its_answer(solver):
         torch.testing.assert_close(u, truth, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_no_solver_shows_the_denoiser_ever_larger_values(solver):
+    """Data that no image of the denoiser agrees with: what is left at the measured pixels must not add up."""
+    rng = np.random.default_rng(2)
+    y, mask = torch.as_tensor(rng.random((24, 20))), torch.as_tensor((rng.random((24, 20)) < 0.4).astype(float))
+    largest = 0.0
+
+    def denoise(image, sigma):
+        nonlocal largest
+        largest = max(largest, float(image.abs().max()))
+        return few_waves(image, sigma)
+
+    for _ in SOLVERS[solver](y * mask, denoise, replace_step(y * mask, mask, 0.0), [0.02] * 500):
+        pass
+    assert largest < 3
+
+
 def test_all_of_them_can_be_chosen():
     assert tuple(SOLVERS) == PLUG_AND_PLAY
     assert tuple(classical.INTERPOLATIONS) == params.INTERPOLATIONS

@@ -33,6 +33,7 @@ KRIGE_STEPS = 40
 EASE = 0.15  # share of the residual that is not believed: with less, gaps and borders are overshot
 WEIGHT = 0.23  # lambda of DPIR
 MOMENTUM = 0.5  # at most; more helps on defects and hurts on perfect crystals
+MEMORY = 0.5  # share of the dual variable that is kept: with 1, what the denoiser errs adds up in it without end
 RED_STEP = 0.5  # share of the way to the denoised image that gradient descent goes at once
 
 
@@ -70,22 +71,26 @@ def apgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, si
 
 
 def admm(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
-    """Alternating direction method of multipliers (Venkatakrishnan et al. 2013, doi 10.1109/GlobalSIP.2013.6737048)."""
+    """Alternating direction method of multipliers (Venkatakrishnan et al. 2013, doi 10.1109/GlobalSIP.2013.6737048), with a leak.
+
+    With all of the dual variable kept it is the published one, with nothing of it half-quadratic splitting.
+    """
     u, dual = start, torch.zeros_like(start)
     for sigma in sigmas:
         x = _denoised(denoiser, u + dual, sigma)
         u = data_step(x - dual, sigma)
-        dual = dual + u - x
+        dual = MEMORY * (dual + u - x)
         yield x, u
 
 
 def drs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
-    """Douglas-Rachford splitting, data step first (Buzzard et al. 2018, arXiv 1705.08983)."""
+    """Douglas-Rachford splitting, data step first (Buzzard et al. 2018, arXiv 1705.08983): `admm` begun with the data, its leak too."""
     z = start
     for sigma in sigmas:
         u = data_step(z, sigma)
-        x = _denoised(denoiser, 2 * u - z, sigma)
-        z = z + x - u
+        dual = MEMORY * (u - z)
+        x = _denoised(denoiser, u + dual, sigma)
+        z = x - dual
         yield x, u
 
 
