@@ -214,6 +214,18 @@ def test_beyond_the_noise_counts(noise, seed):
     assert not problem.beats(truth, one, where, noise, 0.1, 1e3)
 
 
+@pytest.mark.parametrize(("others", "better"), [(1.0, False), (1.5, False), (0.1, True)])
+def test_one_position_neither_decides_nor_hides_what_the_others_say(others, better):
+    """One of 50 positions is a hundred times as far off as the others and comes a long way nearer; they change by the factor ``others``."""
+    old = torch.as_tensor(0.001 * np.random.default_rng(0).standard_normal((1, 50)))
+    old[0, 7] = 0.1
+    new = others * old
+    new[0, 7] = 0.02
+    problem = Problem(torch.zeros_like(old), torch.ones_like(old), 0.0, 1.0)
+    assert problem.beats(new, old, problem.mask, 0.0, 0.1, 1.2) == better
+    assert problem.beats(new, old, problem.mask, 0.0, 0.1)
+
+
 def test_the_recipe_names_what_it_took():
     _, m = measurement()
     result = nsi.reconstruct(m, nsi.ReconstructionParams(iterations=2, seed=5))
