@@ -20,7 +20,7 @@ from napari_stem_inpaint.benchmark import Case, Row
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-DEFAULT = ("admm", "stem-tiny")
+DEFAULT = ("apgd", "stem-tiny")
 LEARNED = (DEFAULT, ("one-pass", ""))
 SIMILAR_DB = 0.3
 

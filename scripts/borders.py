@@ -23,7 +23,7 @@ from matplotlib import pyplot as plt
 DOCS = Path(__file__).parents[1] / "docs"
 DEFECTS = {"vacancies": 0.05, "intensity_scatter": 0.15, "displacement_nm": 0.005}
 SIDE, CORNER, DEPTH = 192, 48, 24
-NAMES = ("plain Plug-and-Play", "cubic", "irls", "admm", "admm, border measured")
+NAMES = ("plain Plug-and-Play", "cubic", "irls", "apgd", "apgd, border measured")
 
 
 def plain(measurement: nsi.Measurement) -> np.ndarray:
@@ -75,17 +75,17 @@ def draw(shown: dict[str, np.ndarray], errors: dict[str, list[np.ndarray]]) -> N
     figure, axes = plt.subplot_mosaic("tpa;tpa;xqb;xqb", figsize=(9, 5.6), layout="constrained")
     truth, span = shown["truth"], np.ptp(shown["truth"])
     corner = np.s_[:CORNER, :CORNER]
-    for key, name in (("t", "truth"), ("p", NAMES[0]), ("a", "admm")):
+    for key, name in (("t", "truth"), ("p", NAMES[0]), ("a", "apgd")):
         axes[key].imshow(shown[name][corner], cmap="gray", vmin=truth.min(), vmax=truth.max())
-        axes[key].set_title(name if name != "admm" else "the default", fontsize=9)
-    for key, name in (("q", NAMES[0]), ("b", "admm")):
+        axes[key].set_title(name if name != "apgd" else "the default", fontsize=9)
+    for key, name in (("q", NAMES[0]), ("b", "apgd")):
         axes[key].imshow(((shown[name] - truth) / span)[corner], cmap="RdBu", vmin=-0.02, vmax=0.02)
         axes[key].set_title("error, ±2 % of the range", fontsize=9)
     for key in "tpaqb":
         axes[key].set_xticks([])
         axes[key].set_yticks([])
     for name, found in errors.items():
-        axes["x"].semilogy(np.median(found, 0), label=name.replace("admm", "the default"))
+        axes["x"].semilogy(np.median(found, 0), label=name.replace("apgd", "the default"))
     axes["x"].set_xlabel("distance from the border, px")
     axes["x"].set_ylabel("RMS error / range, median")
     axes["x"].legend(fontsize=7)

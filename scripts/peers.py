@@ -113,8 +113,8 @@ def deepinv_methods(case: Case, pick: Pick) -> dict[str, Method]:
         "deepinv total variation": pick([with_edges(s) for s in (1e-2, 1e-3, 1e-4)]),
         "our hqs, same start, replacing": bare("hqs"),
         "our pgd, same start, replacing": bare("pgd"),
-        "our admm, same start, replacing": bare("admm"),
-        f"our admm, same start, {FEWER} iterations": bare("admm", FEWER),
+        "our apgd, same start, replacing": bare("apgd"),
+        f"our apgd, same start, {FEWER} iterations": bare("apgd", FEWER),
         "our one-pass": case.ours(solver="one-pass"),
         "our default, all that a user gets": case.ours(),
     }

@@ -49,7 +49,7 @@ def by_size() -> list[str]:
     step = reconstruction_run.krige_step
     for side in SIDES:
         frame, measurement = measured(side)
-        for solver in ("admm", "one-pass"):
+        for solver in ("apgd", "one-pass"):
             network, data = Clock(), Clock()
             prior = network.timed(load_denoiser("stem-tiny"))
             reconstruction_run.krige_step = lambda *a, data=data: data.timed(step(*a))

@@ -21,10 +21,10 @@ PatternName = Literal[
     "spiral", "fermat-spiral", "lissajous", "list",
 ]  # fmt: skip
 SolverName = Literal[
-    "admm", "apgd", "hqs", "pgd", "drs", "red", "one-pass", "fire", "gp", "irls", "tv", "wavelet", "dct", "dictionary",
+    "apgd", "hqs", "pgd", "admm", "drs", "red", "one-pass", "fire", "gp", "irls", "tv", "wavelet", "dct", "dictionary",
     "nearest", "linear", "cubic", "biharmonic",
 ]  # fmt: skip
-PLUG_AND_PLAY: tuple[SolverName, ...] = ("admm", "apgd", "hqs", "pgd", "drs", "red")  # those with a denoiser
+PLUG_AND_PLAY: tuple[SolverName, ...] = ("apgd", "hqs", "pgd", "admm", "drs", "red")  # those with a denoiser
 ONE_PASS: tuple[SolverName, ...] = ("one-pass", "fire")  # those with a one-pass network
 INTERPOLATIONS: tuple[SolverName, ...] = ("nearest", "linear", "cubic", "biharmonic")  # those that take the measurements as they are
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -186,8 +186,8 @@ class ReconstructionParams(Params):
     """How the unmeasured positions are computed."""
 
     solver: SolverName = _field(
-        "admm",
-        "Plug-and-Play with the denoiser: admm (accelerated), apgd, hqs (half-quadratic splitting), pgd, drs, red; "
+        "apgd",
+        "Plug-and-Play with the denoiser: apgd (accelerated), hqs (half-quadratic splitting), pgd, admm, drs, red; "
         "with the one-pass network: one-pass (fast), fire (restores what it measures anew of each image); "
         "without a network: gp (Gaussian process), irls (few Fourier coefficients), tv (total variation), wavelet, dct, "
         "dictionary (of the frame's own patches), nearest, linear, cubic, biharmonic.",
@@ -270,7 +270,7 @@ class BenchmarkParams(Params):
         "and four more crystals; full: every combination, for a cluster.",
     )
     solvers: str = _field(
-        "admm,apgd,hqs,one-pass,irls,gp,biharmonic,cubic,tv,wavelet,dct,dictionary", "Solvers to compare, separated by commas."
+        "apgd,hqs,one-pass,irls,gp,biharmonic,cubic,tv,wavelet,dct,dictionary", "Solvers to compare, separated by commas."
     )
     checkpoints: str = _field("stem-tiny", "Denoisers for those that take one, separated by commas.")
     seeds: int = _field(8, "Frames and masks per condition; not for quick.", "", ge=1, le=100)

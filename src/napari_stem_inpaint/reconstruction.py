@@ -52,7 +52,7 @@ def iterate(
     """
     p = params or ReconstructionParams()
     expect(measurement, Measurement, "make one of arrays with Measurement.from_arrays(values, mask)")
-    expect(p, ReconstructionParams, 'give them as ReconstructionParams(solver="admm")')
+    expect(p, ReconstructionParams, 'give them as ReconstructionParams(solver="apgd")')
     truth = None if reference is None else as_image(values_of(reference), "reference")
     if truth is not None and truth.shape != measurement.shape:
         raise InputError(f"The reference must have the measurement's shape {measurement.shape}, but its shape is {truth.shape}.")

@@ -512,7 +512,7 @@ def test_quality_sets_the_solver_and_says_when_it_is_changed(qtbot: Any, widget:
     controls = widget.form.controls
     assert (widget.quality.currentIndex(), widget.quality.placeholderText()) == (-1, "By hand")  # irls is no quality's solver
     controls["checkpoint"].value, controls["seed"].value = checkpoint, 5
-    for text, solver, averaging in (("Fast", "one-pass", "one"), ("Best", "admm", "all"), ("Balanced", "admm", "one")):
+    for text, solver, averaging in (("Fast", "one-pass", "one"), ("Best", "apgd", "all"), ("Balanced", "apgd", "one")):
         place = next(k for k in range(widget.quality.count()) if text in widget.quality.itemText(k))
         widget.quality.setCurrentIndex(place)
         widget.quality.activated.emit(place)
@@ -521,7 +521,7 @@ def test_quality_sets_the_solver_and_says_when_it_is_changed(qtbot: Any, widget:
         assert widget.quality.currentText().startswith(text)
     controls["iterations"].value += 1
     assert widget.quality.currentText() == "Changed: Balanced"
-    for solver, shown in (("one-pass", "Changed: Fast"), ("gp", ""), ("admm", "Changed: Balanced")):
+    for solver, shown in (("one-pass", "Changed: Fast"), ("gp", ""), ("apgd", "Changed: Balanced")):
         solvers = controls["solver"].native
         while solvers.currentText() != solver:
             qtbot.keyClick(solvers, Qt.Key.Key_Down if solvers.findText(solver) > solvers.currentIndex() else Qt.Key.Key_Up)

@@ -489,7 +489,7 @@ def test_the_checkpoint_is_used_in_a_reconstruct_widget(qtbot: Any, window: Any,
         click(qtbot, widget.use_button)
         assert use_in_reconstruct(window, "my-denoiser", "denoise") is opened
         assert opened.form.controls["checkpoint"].value == "my-denoiser"
-        assert opened.form.controls["solver"].value == "admm"
+        assert opened.form.controls["solver"].value == "apgd"
 
 
 def test_a_one_pass_network_is_trained_and_used_as_such(qtbot: Any, window: Any, npe2pm: Any) -> None:

@@ -61,30 +61,31 @@ def apgd(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, si
     As FISTA (Beck and Teboulle 2009, doi 10.1137/080716542), but the data step is the proximal one and the momentum is bounded:
     where the denoising strength falls, old directions mislead.
     """
-    u, z = start, start
-    for sigma, momentum in zip(sigmas, _momenta(), strict=False):
+    u, z, t = start, start, 1.0
+    for sigma in sigmas:
         x = _denoised(denoiser, z, sigma)
         before, u = u, data_step(x, sigma)
-        z = u + momentum * (u - before)
+        following = (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z, t = u + min((t - 1) / following, MOMENTUM) * (u - before), following
         yield x, u
 
 
 def admm(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
-    """Alternating direction method of multipliers (Venkatakrishnan et al. 2013, doi 10.1109/GlobalSIP.2013.6737048), accelerated.
+    """Alternating direction method of multipliers (Venkatakrishnan et al. 2013, doi 10.1109/GlobalSIP.2013.6737048), with a leak.
 
-    The momentum is that of `apgd` (as Goldstein et al. 2014, doi 10.1137/120896219, but not of the dual variable). The dual variable leaks:
-    with all of it kept and no momentum it is the published method, with nothing of it kept `apgd`.
+    The published one keeps all of the scaled dual variable where the strength stays the same, and the share that its square falls by
+    where it falls (Boyd et al. 2011, doi 10.1561/2200000016, section 3.4.1), which is a half with the default strengths.
     """
-    u, z, dual = start, start, torch.zeros_like(start)
-    for sigma, momentum in zip(sigmas, _momenta(), strict=False):
-        x = _denoised(denoiser, z + dual, sigma)
-        before, u = u, data_step(x - dual, sigma)
-        z, dual = u + momentum * (u - before), MEMORY * (dual + u - x)
+    u, dual = start, torch.zeros_like(start)
+    for sigma in sigmas:
+        x = _denoised(denoiser, u + dual, sigma)
+        u = data_step(x - dual, sigma)
+        dual = MEMORY * (dual + u - x)
         yield x, u
 
 
 def drs(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sigmas: Iterable[float]) -> Steps:
-    """Douglas-Rachford splitting, data step first (Buzzard et al. 2018, arXiv 1705.08983), with the leak of `admm`."""
+    """Douglas-Rachford splitting, data step first (Buzzard et al. 2018, arXiv 1705.08983): `admm` begun with the data, its leak too."""
     z = start
     for sigma in sigmas:
         u = data_step(z, sigma)
@@ -103,7 +104,7 @@ def red(start: torch.Tensor, denoiser: DenoiseFunction, data_step: DataStep, sig
         yield x, u
 
 
-SOLVERS: dict[str, Solver] = {"admm": admm, "apgd": apgd, "hqs": hqs, "pgd": pgd, "drs": drs, "red": red}
+SOLVERS: dict[str, Solver] = {"apgd": apgd, "hqs": hqs, "pgd": pgd, "admm": admm, "drs": drs, "red": red}
 
 
 def mean_of_last(images: Iterable[torch.Tensor], count: int) -> Iterator[torch.Tensor]:
@@ -122,14 +123,6 @@ def settled(images: Iterable[torch.Tensor], tolerance: float) -> Iterator[torch.
         if tolerance and before is not None and float((image - before).square().mean().sqrt()) < tolerance:
             return
         before = image
-
-
-def _momenta() -> Iterator[float]:
-    t = 1.0
-    while True:
-        following = (1 + math.sqrt(1 + 4 * t**2)) / 2
-        yield min((t - 1) / following, MOMENTUM)
-        t = following
 
 
 def _denoised(denoiser: DenoiseFunction, u: torch.Tensor, sigma: float) -> torch.Tensor:
