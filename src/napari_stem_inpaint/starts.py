@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -15,14 +14,15 @@ from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.one_pass import informed
 from .solvers.problem import Problem
-from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_power, gaussian_process, krige, line_power, lowest
+from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_power, gaussian_process, krige, kriged, line_power, lowest
 
 FEWEST = 32  # measured positions below which nothing can be withheld
 WINDOW_PX = 256  # the prior is chosen on a window of this side
 WIDTHS = np.geomspace(0.03, 0.3, 13).tolist()
 NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
-QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: to choose in haste; to choose and begin with; for a result
+QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: in haste; to choose; to choose what may be the result
+LAST_STEPS = 900  # with all measurements, once: perfect lattices need them
 REWEIGHTINGS = 6
 PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
 LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
@@ -44,8 +44,8 @@ class GaussianPrior:
 class Start:
     """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
 
-    ``error`` is its RMS there, ``before`` that without the pass. ``power``, if given, is the spectrum of an estimate to krige by in place
-    of the rounds; ``share`` is how much is taken of what the pass changes.
+    ``error`` is its RMS there, ``before`` that without the pass. It was kriged by the spectrum ``power`` (none: the Gaussian process'),
+    which is that of an ``estimate`` where there is noise; ``share`` is how much is taken of what the pass changes.
     """
 
     rounds: int
@@ -53,11 +53,12 @@ class Start:
     passed: bool = False
     before: float = 0.0
     power: torch.Tensor | None = None
+    estimate: bool = False
     share: float = 1.0
 
     def __str__(self) -> str:
         words = f"Fourier-sparse start, {self.rounds} re-weighting{'s' * (self.rounds > 1)}" if self.rounds else "Gaussian-process start"
-        if self.power is not None:
+        if self.estimate:
             words = "start kriged by the spectrum of an estimate"
         return words + ", one pass" * self.passed
 
@@ -79,21 +80,21 @@ class Starts:
     def choose(self, steps: int, passing: bool) -> Choice:
         """Return the number of re-weightings that is best, one pass through the network included if ``passing``."""
         problem, forced = self.problem, self._params.start == "irls"
-        rounds, start = 0, problem.y
-        for k, image in enumerate(self._interpolated(self.visible, steps)):
+        rounds, start, chosen_power = 0, problem.y, None
+        for k, (image, power) in enumerate(self._interpolated(self.visible, steps)):
             yield image, self.error(image)
             if k == 0 or (forced and k == 1) or problem.beats(image, start, self.withheld, self.prior.sigma, GAIN, float(self._noisy)):
-                rounds, start = k, image
+                rounds, start, chosen_power = k, image, power
             if k == REWEIGHTINGS or k >= rounds + 2 or self._params.start == "gp":
                 break
-        chosen = Start(rounds, self.error(start))
+        chosen = Start(rounds, self.error(start), power=chosen_power)
         if not passing:
             return chosen, start
         image = self.passed(start, self.visible, chosen.error)
         worth = GAIN if self._noisy else CAUTION
         if self._params.start != "one-pass" and not problem.beats(image, start, self.withheld, self.prior.sigma, worth, 1.0):
             return chosen, start
-        return Start(rounds, self.error(image), True, chosen.error), image
+        return replace(chosen, error=self.error(image), passed=True, before=chosen.error), image
 
     def follow_lines(self, begun: Start, start: torch.Tensor) -> Choice:
         """Krige by the spectrum of the best estimate, pass that, and begin again with the result, as long as it predicts better."""
@@ -109,22 +110,24 @@ class Starts:
             yield image, error
             if not self.problem.beats(image, start, self.withheld, self.prior.sigma, GAIN):
                 break
-            begun, start = Start(0, error, share > 0, before, power, share), image
-        if begun.power is not None:
+            begun, start = Start(0, error, share > 0, before, power, True, share), image
+        if begun.estimate:
             start = self._put_back(start, self.visible)
             begun = replace(begun, error=self.error(start))
         return begun, start
 
     def again(self, begun: Start) -> torch.Tensor:
-        """Return the start with all measurements."""
-        mask = self.problem.mask
-        if begun.power is None:
-            image = next(islice(self._interpolated(mask, FINE_STEPS), begun.rounds, None))
-        else:
-            image = self._kriged_by(begun.power, mask)
+        """Return the start with all measurements, kriged by the spectrum that was judged.
+
+        Re-weighting anew would end elsewhere: up to 7 dB below the start without the withheld part.
+        """
+        mask, power = self.problem.mask, begun.power
+        if power is None:
+            power = gaussian_power(Grid.of(self.problem.y, 3 * PAD), self.prior.width)
+        image = self._kriged_by(power, mask) if begun.estimate else self._interpolated_by(power, mask)
         if begun.passed:
             image = torch.lerp(image, self.passed(image, mask, begun.before), begun.share)
-        return image if begun.power is None else self._put_back(image, mask)
+        return self._put_back(image, mask) if begun.estimate else image
 
     def error(self, image: torch.Tensor) -> float:
         """Return the RMS error of ``image`` at the withheld part."""
@@ -154,15 +157,20 @@ class Starts:
     def _with_measured(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return image if self.prior.sigma else torch.where(mask > 0, self.problem.y, image)
 
-    def _interpolated(self, mask: torch.Tensor, steps: int) -> Iterator[torch.Tensor]:
-        for image in fourier_sparse(self.problem.y, mask, self.prior.width, self.prior.noise, steps, self._tick):
-            yield self._with_measured(image, mask)
+    def _interpolated(self, mask: torch.Tensor, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for image, power in fourier_sparse(self.problem.y, mask, self.prior.width, self.prior.noise, steps, self._tick):
+            yield self._with_measured(image, mask), power
+
+    def _interpolated_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        grid = Grid.of(self.problem.y, 3 * PAD)
+        mean, field = kriged(self.problem.y, mask, power, grid, self.prior.noise, LAST_STEPS, self._tick)
+        return self._with_measured(mean + grid.crop(field), mask)
 
     def _kriged_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return what the measurements at ``mask`` say, by this spectrum and with the noise that they have."""
         y, seen = self.problem.y.float(), mask.float()
-        mean, grid = (y * seen).sum() / seen.sum(), Grid.of(y, 3 * PAD)
-        field = krige(y - mean, seen, power, grid, self._relative(self.prior.sigma), LINE_STEPS, self._tick, LINE_TOLERANCE)
+        grid = Grid.of(y, 3 * PAD)
+        mean, field = kriged(y, seen, power, grid, self._relative(self.prior.sigma), LINE_STEPS, self._tick, LINE_TOLERANCE)
         return (mean + grid.crop(field)).to(mask)
 
     def _put_back(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -101,7 +101,7 @@ def _start(y: torch.Tensor, mask: torch.Tensor, noise: float, rng: np.random.Gen
 
     width = lowest(WIDTHS, error)
     rounds = int(rng.integers(1, 4)) if rng.random() < 0.5 else 0
-    image = next(islice(fourier_sparse(y, mask, width, relative, START_STEPS, lambda: None), rounds, None))
+    image, _ = next(islice(fourier_sparse(y, mask, width, relative, START_STEPS, lambda: None), rounds, None))
     return image if noise else torch.where(mask > 0, y, image)
 
 

@@ -96,24 +96,33 @@ def gaussian_process(y: torch.Tensor, mask: torch.Tensor, width: float, noise: f
     The prior is a constant plus a field of Gaussian spectrum of ``width`` in cycles per px; ``noise`` is relative to the field.
     """
     grid = Grid.of(y)
+    mean, field = kriged(y, mask, gaussian_power(grid, width), grid, noise, steps, tick)
+    return mean + grid.crop(field)
+
+
+def kriged(
+    y: torch.Tensor, mask: torch.Tensor, power: torch.Tensor, grid: Grid, noise: float, steps: int, tick: Tick, tolerance: float = 1e-6
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean of ``y`` (Y, X) at ``mask`` and the padded field that best explains what is left, as `krige` does."""
     mean = (y * mask).sum() / mask.sum()
-    return mean + grid.crop(krige(y - mean, mask, gaussian_power(grid, width), grid, noise, steps, tick))
+    return mean, krige(y - mean, mask, power, grid, noise, steps, tick, tolerance)
 
 
-def fourier_sparse(y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick) -> Iterator[torch.Tensor]:
-    """Yield the images (Y, X) of iteratively reweighted least squares towards few Fourier coefficients.
+def fourier_sparse(
+    y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the images (Y, X) of iteratively reweighted least squares towards few Fourier coefficients, and the power spectrum of each.
 
     The first is the Gaussian process'. Each further one takes its power spectrum from the amplitude of the one before
     (Daubechies et al. 2010, doi 10.1002/cpa.20303, with p = 1), plus a smooth floor that keeps defects possible.
     """
     grid = Grid.of(y, 3 * PAD)
-    mean = (y * mask).sum() / mask.sum()
     envelope = torch.exp(-grid.k2 / 0.35**2)
     floor = 1e-3 * torch.exp(-grid.k2 / (1.5 * width) ** 2)
     power = gaussian_power(grid, width)
     while True:
-        field = krige(y - mean, mask, power, grid, noise, steps, tick)
-        yield mean + grid.crop(field)
+        mean, field = kriged(y, mask, power, grid, noise, steps, tick)
+        yield mean + grid.crop(field), power
         amplitude = torch.fft.rfft2(field).abs()
         power = unit_variance(amplitude / amplitude.max() * envelope + floor, grid)
 
