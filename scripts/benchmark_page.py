@@ -56,7 +56,7 @@ def ahead(rows: list[Row]) -> str:
     means = [np.mean(g) for cases in conditions.values() for other in others if (g := gains(cases, other))]
     frames = {c: min(g) for c in scores if (g := [gain for other in others for gain in gains([c], other)])}
     below = sorted(((gain, c) for c, gain in frames.items() if gain < -SIMILAR_DB), key=lambda pair: pair[0])
-    words = f"Ahead of the best other method by {min(means):+.1f} dB at least in the mean of a row. "
+    words = f"To the best other method, in the mean of a row: {min(means):+.1f} dB at least. "
     words += f"Of {len(frames)} single frames {len(below)} are more than {SIMILAR_DB} dB below it"
     named = (
         f"{gain:+.1f} dB {c.crystal}, {10 * c.pixel_size_nm:.2f} Å/px, {c.pattern}, {c.ratio:.0%}, {_dose(c.counts)}" for gain, c in below
