@@ -17,6 +17,7 @@ from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 from napari_stem_inpaint.params import SolverName
 from napari_stem_inpaint.solvers.problem import Problem
+from napari_stem_inpaint.solvers.spectral import fourier_sparse, kriged
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +213,27 @@ def test_beyond_the_noise_counts(noise, seed):
     assert not problem.beats(other, one, where, noise, 0.5)
     assert not problem.beats(one, one, where, noise, 0.0)
     assert not problem.beats(truth, one, where, noise, 0.1, 1e3)
+
+
+def test_the_start_with_all_measurements_is_kriged_once_by_the_spectrum_that_was_judged(monkeypatch):
+    _, m = measurement()
+    judged, last = [], []
+
+    def watched(*values):
+        for image, power in fourier_sparse(*values):
+            judged.append(power)
+            yield image, power
+
+    def ending(y, mask, power, *values):
+        last.append(power)
+        return kriged(y, mask, power, *values)
+
+    monkeypatch.setattr(starts, "fourier_sparse", watched)
+    monkeypatch.setattr(starts, "kriged", ending)
+    outcome = nsi.reconstruct(m, nsi.ReconstructionParams(solver="irls")).recipe["outcome"]
+    (power,) = last
+    rounds = int(outcome.split(", ")[1].split()[0]) if "re-weighting" in outcome else 0
+    assert power is judged[rounds]
 
 
 @pytest.mark.parametrize(("others", "better"), [(1.0, False), (1.5, False), (0.1, True)])
