@@ -24,7 +24,7 @@ from napari_stem_inpaint.solvers.spectral import fourier_sparse, kriged
 def rough(request, monkeypatch):
     """Fewer iterations of the starts wherever it is not quality that is tested."""
     if not request.node.get_closest_marker("slow"):
-        for module, name, steps in ((reconstruction_run, "ROUGH_STEPS", 30), (starts, "ROUGH_STEPS", 30), (starts, "LAST_STEPS", 60)):
+        for module, name, steps in ((reconstruction_run, "ROUGH_STEPS", 30), (starts, "ROUGH_STEPS", 30), (starts, "END_STEPS", 60)):
             monkeypatch.setattr(module, name, steps)
 
 

@@ -22,7 +22,7 @@ WIDTHS = np.geomspace(0.03, 0.3, 13).tolist()
 NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
 QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: in haste; to choose; to choose what may be the result
-LAST_STEPS = 900  # with all measurements, once: perfect lattices need them
+END_STEPS = 900  # with all measurements, once: perfect lattices need them
 REWEIGHTINGS = 6
 PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
 LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
@@ -163,7 +163,7 @@ class Starts:
 
     def _interpolated_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         grid = Grid.of(self.problem.y, 3 * PAD)
-        mean, field = kriged(self.problem.y, mask, power, grid, self.prior.noise, LAST_STEPS, self._tick)
+        mean, field = kriged(self.problem.y, mask, power, grid, self.prior.noise, END_STEPS, self._tick)
         return self._with_measured(mean + grid.crop(field), mask)
 
     def _kriged_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
