@@ -17,7 +17,7 @@ from napari_stem_inpaint.denoisers.registry import load_denoiser
 from napari_stem_inpaint.errors import CheckpointError, InputError, SolverError
 from napari_stem_inpaint.params import SolverName
 from napari_stem_inpaint.solvers.problem import Problem
-from napari_stem_inpaint.solvers.spectral import fourier_sparse, kriged
+from napari_stem_inpaint.solvers.spectral import fourier_sparse, kriging_weights
 
 
 @pytest.fixture(autouse=True)
@@ -215,6 +215,41 @@ def test_beyond_the_noise_counts(noise, seed):
     assert not problem.beats(truth, one, where, noise, 0.1, 1e3)
 
 
+def rare_and_dense(seed, exact=1e-4):
+    """A truth, an image with a few large errors, one with small errors everywhere, and what is withheld."""
+    rng = np.random.default_rng(seed)
+    y, large, small = (torch.as_tensor(rng.standard_normal((128, 128))) for _ in range(3))
+    rare = torch.as_tensor(rng.random((128, 128)) < 0.02)
+    return (
+        y,
+        y + 0.3 * exact * large + 100 * exact * rare * large,
+        y + exact * small,
+        torch.as_tensor(rng.random((128, 128)) < 0.1).double(),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_mixture_is_better_than_both(seed):
+    y, start, denoised, withheld = rare_and_dense(seed)
+    problem = Problem(y, torch.ones_like(y), 0.0, 1.0)
+    mixture = problem.mixture(denoised, start, withheld)
+    unseen = 1 - withheld
+    assert problem.rms(mixture.of(denoised, start), unseen) < 0.6 * problem.rms(denoised, unseen) < 0.2 * problem.rms(start, unseen)
+    assert 0 <= mixture.shares[0] < 0.3
+    assert mixture.shares[-1] == 1
+    assert bool((mixture.shares.diff() >= 0).all())
+
+
+def test_a_mixture_takes_what_is_right():
+    y, start, denoised, withheld = rare_and_dense(0)
+    problem = Problem(y, torch.ones_like(y), 0.0, 1.0)
+    assert torch.equal(problem.mixture(y, start, withheld).of(y, start), start + (y - start))
+    far_off = denoised + 0.1
+    mixture = problem.mixture(far_off, y, withheld)
+    assert torch.equal(mixture.of(far_off, y), y), "beyond what was seen, too, where what is denoised is not exact"
+    assert str(mixture) == "0%"
+
+
 def test_the_start_with_all_measurements_is_kriged_once_by_the_spectrum_that_was_judged(monkeypatch):
     _, m = measurement()
     judged, last = [], []
@@ -224,12 +259,12 @@ def test_the_start_with_all_measurements_is_kriged_once_by_the_spectrum_that_was
             judged.append(power)
             yield image, power
 
-    def ending(y, mask, power, *values):
+    def ending(y, mask, power, *values, **first):
         last.append(power)
-        return kriged(y, mask, power, *values)
+        return kriging_weights(y, mask, power, *values, **first)
 
     monkeypatch.setattr(starts, "fourier_sparse", watched)
-    monkeypatch.setattr(starts, "kriged", ending)
+    monkeypatch.setattr(starts, "kriging_weights", ending)
     outcome = nsi.reconstruct(m, nsi.ReconstructionParams(solver="irls")).recipe["outcome"]
     (power,) = last
     rounds = int(outcome.split(", ")[1].split()[0]) if "re-weighting" in outcome else 0

@@ -15,7 +15,7 @@ from napari_stem_inpaint.solvers import classical, sparse
 from napari_stem_inpaint.solvers.classical import cubic
 from napari_stem_inpaint.solvers.equivariance import equivariant, inverse, transform, turn
 from napari_stem_inpaint.solvers.pnp import SOLVERS, WEIGHT, hqs, krige_step, mean_of_last, replace_step, settled
-from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige
+from napari_stem_inpaint.solvers.spectral import Grid, fourier_sparse, gaussian_power, gaussian_process, krige, kriging_weights
 
 
 def nothing() -> None:
@@ -51,6 +51,17 @@ def test_kriging_is_the_dense_solution(problem, noise):
     dense = k[:, seen] @ np.linalg.solve(k[np.ix_(seen, seen)] + noise**2 * np.eye(seen.sum()), y.numpy().ravel()[seen])
     field = grid.crop(krige(y, mask, power, grid, noise, 500, nothing, 1e-12))
     np.testing.assert_allclose(field.numpy().ravel(), dense, atol=1e-8)
+
+
+def test_kriging_goes_on_from_a_first_guess(problem):
+    y, mask = problem
+    grid = Grid.of(y)
+    power, steps = gaussian_power(grid, 0.2), []
+    values = (y, mask, power, grid, 0.05)
+    solved = kriging_weights(*values, 500, nothing, 1e-12)
+    torch.testing.assert_close(kriging_weights(*values, 500, nothing, 1e-12, first=torch.ones_like(y) * mask), solved)
+    assert torch.equal(kriging_weights(*values, 500, lambda: steps.append(0), 1e-10, first=solved), solved)
+    assert len(steps) == 1
 
 
 def test_kriging_of_nothing_is_nothing(problem):

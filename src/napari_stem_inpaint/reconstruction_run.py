@@ -1,16 +1,16 @@
 """One reconstruction: scale, choose by withheld measurements, solve, scale back.
 
 A part of the measurements is withheld. What predicts it best is kept: the width of the Gaussian process, the number of
-re-weightings of the start, the number of Plug-and-Play steps. Then the withheld part is given back: the start is computed again,
-the last denoising steps are repeated. When the denoiser does not predict the withheld part better than the start, the start is the
-result, and the last iterate says so.
+re-weightings of the start, the number of Plug-and-Play steps, and how start and denoised image are mixed, whose errors are of
+different kinds. Then the withheld part is given back: the start is computed again, the last denoising steps are repeated. When the
+mixture does not predict the withheld part better than the start, the start is the result, and the last iterate says so.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -26,16 +26,15 @@ from .solvers.classical import INTERPOLATIONS
 from .solvers.equivariance import equivariant
 from .solvers.one_pass import remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
-from .solvers.problem import scaled, with_margin, withhold
+from .solvers.problem import Mixture, scaled, with_margin, withhold
 from .solvers.sparse import LENGTHS, SPARSE
 from .solvers.spectral import Tick
 from .starts import CAUTION, FEWEST, FINE_STEPS, GAIN, PILOTS, REWEIGHTINGS, ROUGH_STEPS, Choice, GaussianPrior, Start, Starts
 
 AVERAGED = 4  # last denoising steps in which the whole group is averaged, if asked
 LAST_STEPS = 8  # repeated when the withheld measurements are back
-DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is computed to its end and denoising
+DOUBT = 0.7  # share of the start's error that denoising must leave below, or the start is chosen with more care and denoising
 GENTLE = 0.25  # begins anew there, with this share of the strength
-SURE = 1.2  # standard errors by which a doubtful one must be better; a single position makes one
 HIGHEST, LOWEST = 2.0, 0.2  # first and last denoising strength where there is noise, relative to it
 NOISY_WITHHELD = 0.1  # at least; noise hides what is better
 
@@ -158,30 +157,34 @@ class Run:
             begun, start = yield from self._shown(starts.follow_lines(begun, start), index)
             index += PILOTS
         found = yield from self._trial(start, starts, 1.0, index)
-        if not self.noisy and (found is None or starts.error(found.image) > DOUBT * begun.error):
-            index = self.total - LAST_STEPS - p.iterations
-            passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
-            begun, start = yield from self._shown(starts.choose(FINE_STEPS, passing), index - REWEIGHTINGS - 1)
-            again = yield from self._trial(start, starts, GENTLE, index)
-            if again is not None and (found is None or problem.beats(again.image, found.image, withheld, 0.0, 0.0)):
-                found = again
-            if found is not None and not problem.beats(found.image, start, withheld, 0.0, CAUTION, SURE):
+        if not self.noisy:
+            assert found is not None
+            if starts.error(found.image) > DOUBT * begun.error:
+                index = self.total - LAST_STEPS - p.iterations
+                passing = passing and p.start == "one-pass"  # few withheld ones lie at borders
+                begun, start = yield from self._shown(starts.choose(FINE_STEPS, passing), index - REWEIGHTINGS - 1)
+                again = yield from self._trial(start, starts, GENTLE, index)
+                if again is not None and problem.beats(again.image, found.image, withheld, 0.0, 0.0):
+                    found = again
+            begun, start = starts.ended(begun)
+            mixture = problem.mixture(found.image, start, withheld)
+            if not problem.beats(mixture.of(found.image, start), start, withheld, 0.0, GAIN, 1.0):
                 found = None
+        elif found is not None:
+            mixture = Mixture.plain(problem.share(found.image, start, withheld), start)
         if found is None:
             note = f"{begun}; kept, because denoising did not predict withheld measurements better"
-            yield self._iterate(starts.again(begun), self.total, begun.error, note)
+            yield self._iterate(starts.again(replace(begun, weights=None)), self.total, begun.error, note)
             return
-        share = problem.share(found.image, start, withheld) if self.noisy else 1.0
-        last, error = found.sigmas[-LAST_STEPS:], starts.error(start + share * (found.image - start))
-        done = f"{begun}; {len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
+        last, error = found.sigmas[-LAST_STEPS:], starts.error(mixture.of(found.image, start))
+        begun_again = starts.again(begun)
         # few steps are strong ones, and strong ones twice would take away what they were to improve
-        image = found.image if len(found.sigmas) > LAST_STEPS else starts.again(begun)
+        image = found.image if len(found.sigmas) > LAST_STEPS else begun_again
         for k, u in enumerate(self._steps(found.data_step, image, problem.mask, starts.prior, last), 1):
-            if k == len(last) and share < 1:
-                begun_again = starts.again(begun)
-                u, done = begun_again + share * (u - begun_again), f"{done}, {share:.0%} of what they change"
-            stage = "denoising with all measurements" if k < len(last) else done
-            yield self._iterate(u, self.total - len(last) + k, error, stage)
+            if k < len(last):
+                yield self._iterate(u, self.total - len(last) + k, error, "denoising with all measurements")
+        steps = f"{len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
+        yield self._iterate(mixture.of(u, begun_again), self.total, error, f"{begun}; {steps}, {mixture} of what they change")
 
     def _one_pass(self, starts: Starts) -> Iterator[Iterate]:
         """Let the network improve the Gaussian process, if it predicts the withheld part better than that."""
@@ -218,8 +221,8 @@ class Run:
     def _trial(self, start: torch.Tensor, starts: Starts, ease: float, index: int) -> Generator[Iterate, None, _Found | None]:
         """Return the data step and the denoising steps that predict the withheld part best, and their image.
 
-        None: the start predicts it better. Where there is noise, only the last step is judged, because the best of many would be so by
-        chance, and mixed with the start as the withheld part asks for.
+        Where there is noise, only the last step is judged, because the best of many would be so by chance, and mixed with the start as
+        the withheld part asks for; None: the start predicts it better.
         """
         best, found, withheld, sigma = start, None, starts.withheld, starts.prior.sigma
         for data_step, iterations in self.data_steps.items():
@@ -227,9 +230,8 @@ class Run:
             for k, u in enumerate(self._steps(data_step, start, starts.visible, starts.prior, sigmas), 1):
                 index += 1
                 yield self._iterate(u, index, starts.error(u), "trial with withheld measurements")
-                worth = (GAIN, 0.0) if found else (CAUTION, 1.0)
-                if not self.noisy and self.problem.beats(u, best, withheld, sigma, *worth):
-                    best, found = u, _Found(data_step, sigmas[:k], u)
+                if not self.noisy and (found is None or self.problem.beats(u, found.image, withheld, sigma, GAIN)):
+                    found = _Found(data_step, sigmas[:k], u)
             if self.noisy:
                 mixed = start + self.problem.share(u, start, withheld) * (u - start)
                 if self.problem.beats(mixed, best, withheld, sigma, GAIN):

@@ -13,16 +13,28 @@ from .denoisers.registry import Prior
 from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.one_pass import informed
-from .solvers.problem import Problem
-from .solvers.spectral import PAD, Grid, Tick, fourier_sparse, gaussian_power, gaussian_process, krige, kriged, line_power, lowest
+from .solvers.problem import EXACT, Problem
+from .solvers.spectral import (
+    PAD,
+    Grid,
+    Tick,
+    fourier_sparse,
+    gaussian_power,
+    gaussian_process,
+    krige,
+    kriged,
+    kriging_weights,
+    line_power,
+    lowest,
+)
 
 FEWEST = 32  # measured positions below which nothing can be withheld
 WINDOW_PX = 256  # the prior is chosen on a window of this side
 WIDTHS = np.geomspace(0.03, 0.3, 13).tolist()
 NOISES = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
-EXACT = 1e-3  # relative noise that stands for none; keeps the conjugate gradients bounded
 QUICK_STEPS, ROUGH_STEPS, FINE_STEPS = 40, 100, 300  # of conjugate gradients: in haste; to choose; to choose what may be the result
-END_STEPS = 900  # with all measurements, once: perfect lattices need them
+END_STEPS = 900  # once: perfect lattices need them
+MORE_STEPS = 300  # with all measurements, from the end without the withheld part
 REWEIGHTINGS = 6
 PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, where there is noise
 LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
@@ -45,7 +57,8 @@ class Start:
     """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
 
     ``error`` is its RMS there, ``before`` that without the pass. It was kriged by the spectrum ``power`` (none: the Gaussian process'),
-    which is that of an ``estimate`` where there is noise; ``share`` is how much is taken of what the pass changes.
+    which is that of an ``estimate`` where there is noise; ``share`` is how much is taken of what the pass changes; kriged to its end
+    without the withheld part, it has ``weights``.
     """
 
     rounds: int
@@ -55,6 +68,7 @@ class Start:
     power: torch.Tensor | None = None
     estimate: bool = False
     share: float = 1.0
+    weights: torch.Tensor | None = None
 
     def __str__(self) -> str:
         words = f"Fourier-sparse start, {self.rounds} re-weighting{'s' * (self.rounds > 1)}" if self.rounds else "Gaussian-process start"
@@ -96,16 +110,17 @@ class Starts:
             return chosen, start
         return replace(chosen, error=self.error(image), passed=True, before=chosen.error), image
 
+    def ended(self, begun: Start) -> tuple[Start, torch.Tensor]:
+        """Return the start ``begun`` kriged to its end, as the result would be, and as much of one pass as predicts best."""
+        image, weights = self._interpolated_by(begun, self.visible, END_STEPS)
+        image, before, share = self._part_passed(image)
+        return replace(begun, error=self.error(image), passed=share > 0, before=before, share=share, weights=weights), image
+
     def follow_lines(self, begun: Start, start: torch.Tensor) -> Choice:
         """Krige by the spectrum of the best estimate, pass that, and begin again with the result, as long as it predicts better."""
         for _ in range(PILOTS):
             power = line_power(start.float(), Grid.of(start.float(), 3 * PAD), self.prior.width)
-            image = self._kriged_by(power, self.visible)
-            before, share = self.error(image), 0.0
-            if self._inpainter is not None:
-                passed = self.passed(image, self.visible, before)
-                share = self.problem.share(passed, image, self.withheld)
-                image = torch.lerp(image, passed, share)
+            image, before, share = self._part_passed(self._kriged_by(power, self.visible))
             error = self.error(image)
             yield image, error
             if not self.problem.beats(image, start, self.withheld, self.prior.sigma, GAIN):
@@ -116,15 +131,26 @@ class Starts:
             begun = replace(begun, error=self.error(start))
         return begun, start
 
+    def _part_passed(self, image: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+        """Return ``image`` with as much of one pass as predicts best, its error before, and how much that is."""
+        before = self.error(image)
+        if self._inpainter is None:
+            return image, before, 0.0
+        passed = self.passed(image, self.visible, before)
+        share = self.problem.share(passed, image, self.withheld)
+        return torch.lerp(image, passed, share), before, share
+
     def again(self, begun: Start) -> torch.Tensor:
         """Return the start with all measurements, kriged by the spectrum that was judged.
 
         Re-weighting anew would end elsewhere: up to 7 dB below the start without the withheld part.
         """
-        mask, power = self.problem.mask, begun.power
-        if power is None:
-            power = gaussian_power(Grid.of(self.problem.y, 3 * PAD), self.prior.width)
-        image = self._kriged_by(power, mask) if begun.estimate else self._interpolated_by(power, mask)
+        mask = self.problem.mask
+        if begun.estimate:
+            assert begun.power is not None
+            image = self._kriged_by(begun.power, mask)
+        else:
+            image, _ = self._interpolated_by(begun, mask, END_STEPS if begun.weights is None else MORE_STEPS)
         if begun.passed:
             image = torch.lerp(image, self.passed(image, mask, begun.before), begun.share)
         return self._put_back(image, mask) if begun.estimate else image
@@ -161,10 +187,13 @@ class Starts:
         for image, power in fourier_sparse(self.problem.y, mask, self.prior.width, self.prior.noise, steps, self._tick):
             yield self._with_measured(image, mask), power
 
-    def _interpolated_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        grid = Grid.of(self.problem.y, 3 * PAD)
-        mean, field = kriged(self.problem.y, mask, power, grid, self.prior.noise, END_STEPS, self._tick)
-        return self._with_measured(mean + grid.crop(field), mask)
+    def _interpolated_by(self, begun: Start, mask: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        grid, power = Grid.of(self.problem.y, 3 * PAD), begun.power
+        if power is None:
+            power = gaussian_power(grid, self.prior.width)
+        mean = (self.problem.y * mask).sum() / mask.sum()
+        weights = kriging_weights(self.problem.y - mean, mask, power, grid, self.prior.noise, steps, self._tick, first=begun.weights)
+        return self._with_measured(mean + grid.crop(grid.filter(weights, power)), mask), weights
 
     def _kriged_by(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return what the measurements at ``mask`` say, by this spectrum and with the noise that they have."""

@@ -31,6 +31,15 @@ def libraries_are_not_searched_for_garbage() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def garbage_is_collected_between_tests() -> Iterator[None]:
+    """Never while a signal is disconnected: PySide6 holds a lock meanwhile, and waits for itself if what is collected disconnects, too."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No values of another test, and no settings but this test's own."""
     monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))

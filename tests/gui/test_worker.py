@@ -217,6 +217,7 @@ def test_garbage_is_collected_in_the_windows_thread(qtbot: Any) -> None:
 
     threads: list[threading.Thread] = []
     runner = Runner(_parent := QObject())
+    gc.enable()
     gc.collect()
     weakref.finalize(Widget(), lambda: threads.append(threading.current_thread()))
     with qtbot.waitSignal(runner.returned, timeout=30000):

@@ -11,7 +11,32 @@ import torch
 from ..errors import InputError
 from ..frames import FloatImage, Measurement
 
+EXACT = 1e-3  # relative error that stands for none; as noise it keeps the conjugate gradients bounded
+APART = (0.5, 0.9, 0.98)  # quantiles of how far apart two images are, between which shares are told
+FEW = 16  # positions, at least, that tell one
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How much of the way from one image to another is gone: the ``shares``, 0 to 1, by how far apart they are, between ``edges``."""
+
+    edges: torch.Tensor
+    shares: torch.Tensor
+
+    def of(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+        """Return the mixture of both images."""
+        change = new - old
+        return old + self.shares[torch.bucketize(change.abs(), self.edges)] * change
+
+    def __str__(self) -> str:
+        low, high = float(self.shares.min()), float(self.shares.max())
+        return f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"
+
+    @classmethod
+    def plain(cls, share: float, like: torch.Tensor) -> Mixture:
+        """Return the same ``share`` everywhere, for images ``like`` this one."""
+        return cls(like.new_empty(0), like.new_tensor([share]))
 
 
 @dataclass(frozen=True)
@@ -39,8 +64,23 @@ class Problem:
 
     def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
         """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
-        change = (new - old) * where
-        return min(1.0, max(0.0, float((change * (self.y - old)).sum() / change.square().sum().clamp(min=1e-30))))
+        return _share((new - old) * where, self.y - old)
+
+    def mixture(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> Mixture:
+        """Return how ``new`` and ``old``, without noise, together predict the positions ``where`` best.
+
+        The farther apart both are, the more of ``new``: the errors of ``old`` are large in a few gaps and at borders. Beyond all that
+        is seen at ``where``, ``new`` alone where it is exact there.
+        """
+        there = where > 0
+        change, wanted = (new - old)[there], (self.y - old)[there]
+        apart = change.abs()
+        quantiles = [q for q in APART if (1 - q) * apart.numel() >= FEW]
+        edges = torch.quantile(apart, apart.new_tensor([*quantiles, 1.0]))
+        group = torch.bucketize(apart, edges[:-1])
+        shares = [_share(change[group == k], wanted[group == k]) for k in range(len(edges))]
+        beyond = 1.0 if self.rms(new, where) < EXACT else 0.0
+        return Mixture(edges, change.new_tensor([*shares, beyond]).cummax(0).values)
 
     def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
         """RMS difference to the measurement at the positions ``where``."""
@@ -54,6 +94,10 @@ class Problem:
     def frame(image: torch.Tensor) -> torch.Tensor:
         """Cut off the margin."""
         return image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+
+
+def _share(change: torch.Tensor, wanted: torch.Tensor) -> float:
+    return min(1.0, max(0.0, float((change * wanted).sum() / change.square().sum().clamp(min=1e-30))))
 
 
 def _lower(after: torch.Tensor, before: torch.Tensor, noise: float, share: float, sure: float) -> bool:

@@ -66,28 +66,47 @@ def krige(
     tick: Tick,
     tolerance: float = 1e-6,
 ) -> torch.Tensor:
-    """Return the padded field that best explains ``y`` (Y, X) at ``mask``, by conjugate gradients.
+    """Return the padded field that best explains ``y`` (Y, X) at ``mask``; ``noise`` is its standard deviation relative to the field's."""
+    return grid.filter(kriging_weights(y, mask, power, grid, noise, steps, tick, tolerance), power)
 
-    ``noise`` is the noise's standard deviation relative to the field's. Few ``steps`` regularise as well.
+
+def kriging_weights(
+    y: torch.Tensor,
+    mask: torch.Tensor,
+    power: torch.Tensor,
+    grid: Grid,
+    noise: float,
+    steps: int,
+    tick: Tick,
+    tolerance: float = 1e-6,
+    first: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the weight (Y, X) of each position of ``mask`` in that field, by conjugate gradients from a ``first`` guess.
+
+    Few ``steps`` regularise as well.
     """
+
+    def applied(weights: torch.Tensor) -> torch.Tensor:
+        return (noise**2 * weights).addcmul_(mask, grid.crop(grid.filter(weights, power)))
+
     b = y * mask
-    a = torch.zeros_like(b)
-    r = b.clone()
+    a = torch.zeros_like(b) if first is None else first.clone()
+    r = b.clone() if first is None else b - applied(first)
     p = r.clone()
     rr = (r * r).sum()
-    stop = tolerance**2 * float(rr)
+    stop = tolerance**2 * float((b * b).sum())
     for _ in range(steps):
         tick()
         if float(rr) <= stop:
             break
-        q = (noise**2 * p).addcmul_(mask, grid.crop(grid.filter(p, power)))
+        q = applied(p)
         alpha = rr / torch.vdot(p.flatten(), q.flatten())
         a.addcmul_(alpha, p)
         r.addcmul_(alpha, q, value=-1)
         new = torch.vdot(r.flatten(), r.flatten())
         p.mul_(new / rr).add_(r)
         rr = new
-    return grid.filter(a, power)
+    return a
 
 
 def gaussian_process(y: torch.Tensor, mask: torch.Tensor, width: float, noise: float, steps: int, tick: Tick) -> torch.Tensor:
