@@ -234,10 +234,23 @@ def test_a_mixture_is_better_than_both(seed):
     problem = Problem(y, torch.ones_like(y), 0.0, 1.0)
     mixture = problem.mixture(denoised, start, withheld)
     unseen = 1 - withheld
-    assert problem.rms(mixture.of(denoised, start), unseen) < 0.6 * problem.rms(denoised, unseen) < 0.2 * problem.rms(start, unseen)
-    assert 0 <= mixture.shares[0] < 0.3
-    assert mixture.shares[-1] == 1
-    assert bool((mixture.shares.diff() >= 0).all())
+    assert problem.rms(mixture.of(denoised, start), unseen) < 0.75 * problem.rms(denoised, unseen) < 0.2 * problem.rms(start, unseen)
+    assert mixture
+    for zone in mixture.zones:
+        assert 0 <= zone.shares[0] < 0.3
+        assert zone.shares[-1] == 1
+        assert bool((zone.shares.diff() >= 0).all())
+
+
+def test_the_border_is_mixed_by_itself():
+    y, one, other = (torch.as_tensor(0.01 * a) for a in np.random.default_rng(0).standard_normal((3, 128, 128)))
+    inside = torch.zeros_like(y)
+    Problem.frame(inside)[4:-4, 4:-4] = 1
+    problem = Problem(y, torch.ones_like(y), 0.0, 1.0)
+    old, new = y + inside * one + 0.3 * (1 - inside) * other, y + 0.3 * inside * other + (1 - inside) * one
+    mixed = problem.mixture(new, old, torch.as_tensor(np.random.default_rng(1).random((128, 128)) < 0.05).double()).of(new, old)
+    for zone in (inside, 1 - inside):
+        assert problem.rms(mixed, zone) < 1.05 * min(problem.rms(old, zone), problem.rms(new, zone))
 
 
 def test_a_mixture_takes_what_is_right():
@@ -248,6 +261,7 @@ def test_a_mixture_takes_what_is_right():
     mixture = problem.mixture(far_off, y, withheld)
     assert torch.equal(mixture.of(far_off, y), y), "beyond what was seen, too, where what is denoised is not exact"
     assert str(mixture) == "0%"
+    assert not mixture
 
 
 def test_the_start_with_all_measurements_is_kriged_once_by_the_spectrum_that_was_judged(monkeypatch):

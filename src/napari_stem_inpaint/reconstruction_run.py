@@ -26,7 +26,7 @@ from .solvers.classical import INTERPOLATIONS
 from .solvers.equivariance import equivariant
 from .solvers.one_pass import remeasuring
 from .solvers.pnp import SOLVERS, krige_step, mean_of_last, replace_step, settled
-from .solvers.problem import Mixture, scaled, with_margin, withhold
+from .solvers.problem import scaled, with_margin, withhold
 from .solvers.sparse import LENGTHS, SPARSE
 from .solvers.spectral import Tick
 from .starts import CAUTION, FEWEST, FINE_STEPS, GAIN, PILOTS, REWEIGHTINGS, ROUGH_STEPS, Choice, GaussianPrior, Start, Starts
@@ -171,7 +171,7 @@ class Run:
             if not problem.beats(mixture.of(found.image, start), start, withheld, 0.0, GAIN, 1.0):
                 found = None
         elif found is not None:
-            mixture = Mixture.plain(problem.share(found.image, start, withheld), start)
+            mixture = problem.share(found.image, start, withheld)
         if found is None:
             note = f"{begun}; kept, because denoising did not predict withheld measurements better"
             yield self._iterate(starts.again(replace(begun, weights=None)), self.total, begun.error, note)
@@ -233,7 +233,7 @@ class Run:
                 if not self.noisy and (found is None or self.problem.beats(u, found.image, withheld, sigma, GAIN)):
                     found = _Found(data_step, sigmas[:k], u)
             if self.noisy:
-                mixed = start + self.problem.share(u, start, withheld) * (u - start)
+                mixed = self.problem.share(u, start, withheld).of(u, start)
                 if self.problem.beats(mixed, best, withheld, sigma, GAIN):
                     best, found = mixed, _Found(data_step, sigmas[:k], u)
         return found

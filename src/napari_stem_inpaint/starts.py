@@ -13,7 +13,7 @@ from .denoisers.registry import Prior
 from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.equivariance import DenoiseFunction, equivariant
 from .solvers.one_pass import informed
-from .solvers.problem import EXACT, Problem
+from .solvers.problem import EXACT, Mixture, Problem
 from .solvers.spectral import (
     PAD,
     Grid,
@@ -57,8 +57,8 @@ class Start:
     """What predicts the withheld part best before any denoising: ``rounds`` of re-weighting, then one pass where ``passed``.
 
     ``error`` is its RMS there, ``before`` that without the pass. It was kriged by the spectrum ``power`` (none: the Gaussian process'),
-    which is that of an ``estimate`` where there is noise; ``share`` is how much is taken of what the pass changes; kriged to its end
-    without the withheld part, it has ``weights``.
+    which is that of an ``estimate`` where there is noise; ``mixture`` is how much is taken of what the pass changes (none: all of it);
+    kriged to its end without the withheld part, it has ``weights``.
     """
 
     rounds: int
@@ -67,7 +67,7 @@ class Start:
     before: float = 0.0
     power: torch.Tensor | None = None
     estimate: bool = False
-    share: float = 1.0
+    mixture: Mixture | None = None
     weights: torch.Tensor | None = None
 
     def __str__(self) -> str:
@@ -111,34 +111,38 @@ class Starts:
         return replace(chosen, error=self.error(image), passed=True, before=chosen.error), image
 
     def ended(self, begun: Start) -> tuple[Start, torch.Tensor]:
-        """Return the start ``begun`` kriged to its end, as the result would be, and as much of one pass as predicts best."""
+        """Return the start ``begun`` kriged to its end, as the result would be, and what one pass clearly betters."""
         image, weights = self._interpolated_by(begun, self.visible, END_STEPS)
-        image, before, share = self._part_passed(image)
-        return replace(begun, error=self.error(image), passed=share > 0, before=before, share=share, weights=weights), image
+        error = self.error(image)
+        begun = replace(begun, error=error, passed=False, weights=weights)
+        if self._inpainter is None:
+            return begun, image
+        passed = self.passed(image, self.visible, error)
+        mixture = self.problem.share(passed, image, self.withheld)
+        mixed = mixture.of(passed, image)
+        if not self.problem.beats(mixed, image, self.withheld, 0.0, GAIN, 1.0):
+            return begun, image
+        return replace(begun, error=self.error(mixed), passed=True, before=error, mixture=mixture), mixed
 
     def follow_lines(self, begun: Start, start: torch.Tensor) -> Choice:
         """Krige by the spectrum of the best estimate, pass that, and begin again with the result, as long as it predicts better."""
         for _ in range(PILOTS):
             power = line_power(start.float(), Grid.of(start.float(), 3 * PAD), self.prior.width)
-            image, before, share = self._part_passed(self._kriged_by(power, self.visible))
+            image, mixture = self._kriged_by(power, self.visible), None
+            before = self.error(image)
+            if self._inpainter is not None:
+                passed = self.passed(image, self.visible, before)
+                mixture = self.problem.share(passed, image, self.withheld)
+                image = mixture.of(passed, image)
             error = self.error(image)
             yield image, error
             if not self.problem.beats(image, start, self.withheld, self.prior.sigma, GAIN):
                 break
-            begun, start = Start(0, error, share > 0, before, power, True, share), image
+            begun, start = Start(0, error, bool(mixture), before, power, True, mixture), image
         if begun.estimate:
             start = self._put_back(start, self.visible)
             begun = replace(begun, error=self.error(start))
         return begun, start
-
-    def _part_passed(self, image: torch.Tensor) -> tuple[torch.Tensor, float, float]:
-        """Return ``image`` with as much of one pass as predicts best, its error before, and how much that is."""
-        before = self.error(image)
-        if self._inpainter is None:
-            return image, before, 0.0
-        passed = self.passed(image, self.visible, before)
-        share = self.problem.share(passed, image, self.withheld)
-        return torch.lerp(image, passed, share), before, share
 
     def again(self, begun: Start) -> torch.Tensor:
         """Return the start with all measurements, kriged by the spectrum that was judged.
@@ -152,7 +156,8 @@ class Starts:
         else:
             image, _ = self._interpolated_by(begun, mask, END_STEPS if begun.weights is None else MORE_STEPS)
         if begun.passed:
-            image = torch.lerp(image, self.passed(image, mask, begun.before), begun.share)
+            passed = self.passed(image, mask, begun.before)
+            image = passed if begun.mixture is None else begun.mixture.of(passed, image)
         return self._put_back(image, mask) if begun.estimate else image
 
     def error(self, image: torch.Tensor) -> float:

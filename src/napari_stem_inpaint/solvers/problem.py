@@ -14,29 +14,40 @@ from ..frames import FloatImage, Measurement
 EXACT = 1e-3  # relative error that stands for none; as noise it keeps the conjugate gradients bounded
 APART = (0.5, 0.9, 0.98)  # quantiles of how far apart two images are, between which shares are told
 FEW = 16  # positions, at least, that tell one
+BORDER_PX = 4  # as wide as has shares of its own
 MARGIN_PX = 24  # reconstructed beyond the frame and cut off: what the frame's edge cuts through is completed, not mirrored
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """How much of the way from one image to another is gone: the ``shares``, 0 to 1, by how far apart they are, between ``edges``."""
+class Shares:
+    """What is taken of a change at the positions ``where`` (Y, X): ``shares``, 0 to 1, by the change's size, between ``edges``."""
 
+    where: torch.Tensor
     edges: torch.Tensor
     shares: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How much of the way from one image to another is gone; ``zones`` cover the frame."""
+
+    zones: tuple[Shares, ...]
 
     def of(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         """Return the mixture of both images."""
         change = new - old
-        return old + self.shares[torch.bucketize(change.abs(), self.edges)] * change
+        share = torch.zeros_like(change)
+        for zone in self.zones:
+            share = torch.where(zone.where, zone.shares[torch.bucketize(change.abs(), zone.edges)], share)
+        return old + share * change
+
+    def __bool__(self) -> bool:
+        """Whether any of it is gone."""
+        return any(bool(zone.shares.any()) for zone in self.zones)
 
     def __str__(self) -> str:
-        low, high = float(self.shares.min()), float(self.shares.max())
+        low, high = (float(f(torch.cat([zone.shares for zone in self.zones]))) for f in (torch.min, torch.max))
         return f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"
-
-    @classmethod
-    def plain(cls, share: float, like: torch.Tensor) -> Mixture:
-        """Return the same ``share`` everywhere, for images ``like`` this one."""
-        return cls(like.new_empty(0), like.new_tensor([share]))
 
 
 @dataclass(frozen=True)
@@ -62,25 +73,33 @@ class Problem:
         others = torch.arange(len(before), device=before.device) != (before - after).abs().argmax()
         return sure > 0 and bool(after.mean() < before.mean()) and _lower(after[others], before[others], noise, share, sure)
 
-    def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> float:
-        """Return how much of the way from ``old`` to ``new`` predicts the positions ``where`` best, 0 to 1."""
-        return _share((new - old) * where, self.y - old)
+    def share(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> Mixture:
+        """Return the one share of the way from ``old`` to ``new`` that predicts the positions ``where`` best."""
+        share = _share((new - old) * where, self.y - old)
+        return Mixture((Shares(torch.ones_like(where, dtype=torch.bool), where.new_empty(0), where.new_tensor([share])),))
 
     def mixture(self, new: torch.Tensor, old: torch.Tensor, where: torch.Tensor) -> Mixture:
         """Return how ``new`` and ``old``, without noise, together predict the positions ``where`` best.
 
-        The farther apart both are, the more of ``new``: the errors of ``old`` are large in a few gaps and at borders. Beyond all that
-        is seen at ``where``, ``new`` alone where it is exact there.
+        The farther apart both are, the more of ``new``: the errors of ``old`` are large in a few gaps. Beyond all that is seen at
+        ``where``, ``new`` alone where it is exact there. The frame's border, where both err most, has shares of its own.
         """
-        there = where > 0
-        change, wanted = (new - old)[there], (self.y - old)[there]
+        beyond = 1.0 if self.rms(new, where) < EXACT else 0.0
+        inside = torch.zeros_like(where, dtype=torch.bool)
+        self.frame(inside)[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
+        zones: tuple[torch.Tensor, ...] = (inside, ~inside)
+        if any(int((where * zone).sum()) < FEW for zone in zones):
+            zones = (torch.ones_like(inside),)
+        return Mixture(tuple(self._shares(new - old, self.y - old, zone, (where > 0) & zone, beyond) for zone in zones))
+
+    def _shares(self, change: torch.Tensor, wanted: torch.Tensor, zone: torch.Tensor, there: torch.Tensor, beyond: float) -> Shares:
+        change, wanted = change[there], wanted[there]
         apart = change.abs()
         quantiles = [q for q in APART if (1 - q) * apart.numel() >= FEW]
         edges = torch.quantile(apart, apart.new_tensor([*quantiles, 1.0]))
         group = torch.bucketize(apart, edges[:-1])
         shares = [_share(change[group == k], wanted[group == k]) for k in range(len(edges))]
-        beyond = 1.0 if self.rms(new, where) < EXACT else 0.0
-        return Mixture(edges, change.new_tensor([*shares, beyond]).cummax(0).values)
+        return Shares(zone, edges, change.new_tensor([*shares, beyond]).cummax(0).values)
 
     def rms(self, image: torch.Tensor, where: torch.Tensor) -> float:
         """RMS difference to the measurement at the positions ``where``."""
