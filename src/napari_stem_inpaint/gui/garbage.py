@@ -29,9 +29,10 @@ class _Sweeper(QTimer):
     def begin(self) -> None:
         """Take over from Python, which collects in whichever thread happens to need memory."""
         if not self.isActive():
-            self._enabled = gc.isenabled()
-            gc.disable()
+            self._enabled = False
             self.start()
+        self._enabled |= gc.isenabled()
+        gc.disable()
 
     def _on_timeout(self) -> None:
         if _at_work:
