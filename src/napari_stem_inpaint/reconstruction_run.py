@@ -172,19 +172,24 @@ class Run:
                 found = None
         elif found is not None:
             mixture = problem.share(found.image, start, withheld)
+        estimate = start if found is None else mixture.of(found.image, start)
+        caution, estimate = (None, estimate) if self.noisy else starts.follow_exactly(estimate)
+        error = starts.error(estimate)
         if found is None:
+            image = starts.again(replace(begun, weights=None))
             note = f"{begun}; kept, because denoising did not predict withheld measurements better"
-            yield self._iterate(starts.again(replace(begun, weights=None)), self.total, begun.error, note)
-            return
-        last, error = found.sigmas[-LAST_STEPS:], starts.error(mixture.of(found.image, start))
-        begun_again = starts.again(begun)
-        # few steps are strong ones, and strong ones twice would take away what they were to improve
-        image = found.image if len(found.sigmas) > LAST_STEPS else begun_again
-        for k, u in enumerate(self._steps(found.data_step, image, problem.mask, starts.prior, last), 1):
-            if k < len(last):
-                yield self._iterate(u, self.total - len(last) + k, error, "denoising with all measurements")
-        steps = f"{len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
-        yield self._iterate(mixture.of(u, begun_again), self.total, error, f"{begun}; {steps}, {mixture} of what they change")
+        else:
+            last, begun_again = found.sigmas[-LAST_STEPS:], starts.again(begun)
+            # few steps are strong ones, and strong ones twice would take away what they were to improve
+            image = found.image if len(found.sigmas) > LAST_STEPS else begun_again
+            for k, u in enumerate(self._steps(found.data_step, image, problem.mask, starts.prior, last), 1):
+                if k < len(last):
+                    yield self._iterate(u, self.total - len(last) + k, error, "denoising with all measurements")
+            steps = f"{len(found.sigmas)} denoising step{'s' * (len(found.sigmas) > 1)} ({found.data_step})"
+            image, note = mixture.of(u, begun_again), f"{begun}; {steps}, {mixture} of what they change"
+        if caution is not None:
+            image, note = starts.exactly(image, caution), f"{note}; kriged by its own spectrum"
+        yield self._iterate(image, self.total, error, note)
 
     def _one_pass(self, starts: Starts) -> Iterator[Iterate]:
         """Let the network improve the Gaussian process, if it predicts the withheld part better than that."""

@@ -156,14 +156,14 @@ def lowest(candidates: Sequence[float], error: Callable[[float], float]) -> floa
     return float(candidates[min(tried, key=tried.__getitem__)])
 
 
-def line_power(image: torch.Tensor, grid: Grid, width: float) -> torch.Tensor:
+def line_power(image: torch.Tensor, grid: Grid, width: float, floor: float = LINE_FLOOR) -> torch.Tensor:
     """Return the power spectrum of a field of which ``image`` (Y, X) is a first estimate, of variance one.
 
     The empirical Wiener filter's (Ghael et al. 1997, doi 10.1117/12.279675): that of the estimate itself, plus a smooth floor of
     spectral ``width`` that keeps possible what it lacks. Where a lattice repeats, its lines stand far above the noise.
     """
     power = torch.fft.rfft2((image - image.mean()) * hann(image), s=grid.padded).abs().square()
-    return unit_variance(power / power.max().clamp(min=1e-30) + LINE_FLOOR * torch.exp(-grid.k2 / (1.5 * width) ** 2), grid)
+    return unit_variance(power / power.max().clamp(min=1e-30) + floor * torch.exp(-grid.k2 / (1.5 * width) ** 2), grid)
 
 
 def hann(image: torch.Tensor) -> torch.Tensor:
