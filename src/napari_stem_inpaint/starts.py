@@ -12,7 +12,7 @@ import torch
 from .denoisers.registry import Prior
 from .params import PLUG_AND_PLAY, ReconstructionParams
 from .solvers.equivariance import DenoiseFunction, equivariant
-from .solvers.exact import kriged_exactly, shrunk
+from .solvers.exact import kriged_exactly
 from .solvers.one_pass import informed
 from .solvers.problem import EXACT, Mixture, Problem
 from .solvers.spectral import (
@@ -41,7 +41,8 @@ PILOTS = 3  # estimates, at most, whose spectrum the next one is kriged by, wher
 LINE_STEPS, LINE_TOLERANCE = 1500, 1e-3  # of conjugate gradients there; a spectrum of lines is badly conditioned, and early ends err
 DEFECT, CONTRADICTED = 0.1, 4.0  # size of what such a spectrum leaves out, relative to the range; and its robust standard deviations
 GAIN = 0.01  # a later image must lower the squared error at the withheld part, beyond the noise, by this share
-CAUTIONS = (0.0, *np.geomspace(0.03, 100, 15).tolist())  # times an expected squared error
+CAUTIONS = (0.0, *np.geomspace(1e-4, 100, 19).tolist())  # weight of how far an exactly kriged image is off
+AS_GOOD = 1.05  # times the least error at the withheld part
 CAUTION = 0.1  # and the first denoised one by this, where there is no noise: with all measurements back, the start gains more
 
 
@@ -163,26 +164,32 @@ class Starts:
         return self._put_back(image, mask) if begun.estimate else image
 
     def follow_exactly(self, image: torch.Tensor) -> tuple[float | None, torch.Tensor]:
-        """Return how cautious `exactly` must be to predict the withheld part best, and what ``image`` becomes; None: it stays as it is."""
-        change, error = self._exact_change(image, self.visible)
-        caution = min(CAUTIONS, key=lambda c: self.error(image + shrunk(change, error, c)))
-        improved = image + shrunk(change, error, caution)
+        """Return how cautious `exactly` must be to predict the withheld part best, and what ``image`` becomes; None: it stays as it is.
+
+        The most cautious one of those that are about as good: few withheld measurements lie at a lone vacancy.
+        """
+        change, missed = self._exact_change(image, self.visible)
+        errors = {caution: self.error(image + change / (1 + caution * missed)) for caution in CAUTIONS}
+        best = min(errors.values())
+        caution = max((c for c, error in errors.items() if error <= AS_GOOD * best), default=0.0)
+        improved = image + change / (1 + caution * missed)
         sure = self.problem.beats(improved, image, self.withheld, 0.0, GAIN, 1.0)
         return (caution, improved) if sure else (None, image)
 
     def exactly(self, image: torch.Tensor, caution: float) -> torch.Tensor:
-        """Return ``image``, an estimate without noise, kriged by its own spectrum from all measurements, as far as that is believed."""
-        return image + shrunk(*self._exact_change(image, self.problem.mask), caution)
+        """Return ``image``, an estimate without noise, kriged by its own spectrum from all measurements, the less where that is off."""
+        change, missed = self._exact_change(image, self.problem.mask)
+        return image + change / (1 + caution * missed)
 
     def _exact_change(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inner = self.problem.frame
         device = torch.device("cpu") if image.dtype == torch.float32 else image.device  # only double precision tells sharp lines apart
         estimate, y, seen = (inner(a).to(device, torch.float64) for a in (image, self.problem.y, mask))
-        kriged, expected = kriged_exactly(estimate, y, seen, self.prior.width, self._tick)
-        change, error = torch.zeros_like(image), torch.ones_like(image)
-        inner(change).copy_(kriged.to(image) - inner(image))
-        inner(error).copy_(expected)
-        return change, error
+        kriged, off = kriged_exactly(estimate, y, seen, self.prior.width, self._tick)
+        change, missed = torch.zeros_like(image), torch.zeros_like(image)
+        inner(change).copy_(kriged - estimate)
+        inner(missed).copy_(off)
+        return change, missed
 
     def error(self, image: torch.Tensor) -> float:
         """Return the RMS error of ``image`` at the withheld part."""
@@ -234,14 +241,15 @@ class Starts:
     def _put_back(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return ``image`` with what the measurements contradict beyond doubt: a vacancy that the spectrum of a lattice has filled.
 
-        The residual, as a smooth Gaussian process, is believed as far as it stands out.
+        The residual, as a smooth Gaussian process, is shrunk by the non-negative garrote (Gao 1998, doi 10.1080/10618600.1998.10474789).
         """
         residual, seen = (self.problem.y - image).float() * mask.float(), mask.float()
         grid = Grid.of(residual)
         power = gaussian_power(grid, self.prior.width)
         change = grid.crop(krige(residual, seen, power, grid, self.prior.sigma / DEFECT, ROUGH_STEPS, self._tick))
         deviation = 1.4826 * self.problem.frame(change).abs().median()
-        return image + shrunk(change, deviation**2, CONTRADICTED**2).to(image)
+        sure = (1 - (CONTRADICTED * deviation / change.abs().clamp(min=1e-30)) ** 2).clamp(min=0)
+        return image + (change * sure).to(image)
 
     def _relative(self, noise: float) -> float:
         """Return ``noise`` relative to the standard deviation of the field below it."""

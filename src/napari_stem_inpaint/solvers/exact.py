@@ -1,4 +1,4 @@
-"""Kriging without noise by the spectrum of an estimate, solved exactly, with the error that is to be expected.
+"""Kriging without noise by the spectrum of an estimate, solved exactly, and how far it is off.
 
 Sharp spectra are so badly conditioned that conjugate gradients do not end. So the frame is cut into patches that are solved directly, each
 with the measurements in it and around it.
@@ -22,7 +22,7 @@ NOISE = 1e-5  # relative to the field: what rounding leaves
 TIMES = 2  # the spectrum is taken from the estimate, then from what it led to
 INSIDE, MOST, LEAST = 100, 1200, 16  # measurements in a patch, about; in it and around it, at most and at least
 FAR = 1e-3  # weight of the mean of all in the local one
-SMOOTH = 0.8  # mean distances of measurements: over as much is averaged how far they lie from what their neighbours say
+SMOOTH = 1.2  # mean distances of measurements: over as much is averaged how far they lie from what their neighbours say
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class Covariance:
 
 
 def kriged_exactly(image: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, width: float, tick: Tick) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what ``y`` (Y, X), noise-free, says at ``mask`` by the spectrum of the estimate ``image``, and its expected squared error.
+    """Return what ``y`` (Y, X), noise-free, says at ``mask`` by the spectrum of the estimate ``image``; and how far that is off (Y, X).
 
-    The latter is the kriging variance, scaled by what each measurement near is missed by when it is left out (Dubrule 1983,
-    doi 10.1007/BF01032727, without solving anew): where a lattice has a vacancy, what its lines say is not believed. Where hardly anything
-    is measured near, the estimate stays.
+    The latter is how far measurements are from what the others say, squared, relative to the kriging variance (Dubrule 1983, doi
+    10.1007/BF01032727: without solving anew), a local mean, relative to its median: where a lattice has a vacancy, it is high. Where
+    hardly anything is measured near, the estimate stays.
     """
     distance = math.sqrt(mask.numel() / float(mask.sum()))
     side = 2 * math.ceil(math.sqrt(INSIDE) * distance / 2)
     mean = (y * mask).sum() / mask.sum()
-    missed, variance = torch.zeros_like(image), torch.ones_like(image)
+    missed = torch.zeros_like(image)
     with _one_thread():
         for time in range(TIMES):
             covariance = Covariance.of(image, width, 2 * side)  # as far as two positions of a patch are apart
@@ -76,23 +76,13 @@ def kriged_exactly(image: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, wid
                 if failed:
                     continue
                 weights = torch.cholesky_solve((y[near[:, 0], near[:, 1]] - mean)[:, None], lower)[:, 0]
-                towards = covariance.between(near, empty)
-                image[empty[:, 0], empty[:, 1]] = mean + weights @ towards
+                image[empty[:, 0], empty[:, 1]] = mean + weights @ covariance.between(near, empty)
                 if time == TIMES - 1:
                     single = torch.nn.functional.one_hot(own, len(near)).T.to(lower)
-                    spread = torch.linalg.solve_triangular(lower, torch.cat([towards, single], 1), upper=False).square().sum(0)
-                    variance[empty[:, 0], empty[:, 1]] = (1 - spread[: len(empty)]).clamp(min=NOISE**2)
+                    precision = torch.linalg.solve_triangular(lower, single, upper=False).square().sum(0)
                     left_out = near[own]
-                    missed[left_out[:, 0], left_out[:, 1]] = weights[own].square() / spread[len(empty) :]
-    return torch.where(mask > 0, y, image), variance * _local_mean(missed, SMOOTH * distance)
-
-
-def shrunk(change: torch.Tensor, error: torch.Tensor, caution: float) -> torch.Tensor:
-    """Return what is believed of a ``change`` whose expected squared error is ``error``: the non-negative garrote.
-
-    Gao 1998, doi 10.1080/10618600.1998.10474789; the higher the ``caution``, the less.
-    """
-    return change * (1 - caution * error / change.square().clamp(min=1e-30)).clamp(min=0)
+                    missed[left_out[:, 0], left_out[:, 1]] = weights[own].square() / precision
+    return torch.where(mask > 0, y, image), _local_mean(missed, SMOOTH * distance)
 
 
 @contextmanager
@@ -120,7 +110,8 @@ def _patch(mask: torch.Tensor, top: int, left: int, side: int) -> tuple[torch.Te
 
 
 def _local_mean(missed: torch.Tensor, width: float) -> torch.Tensor:
-    """Return the mean of what is above zero, weighted by a Gaussian of ``width`` px; far from all of it, that of all."""
+    """Return the mean of what is above zero, weighted by a Gaussian of ``width`` px and far from all of it that of all, by its median."""
     values, there = missed.cpu().numpy(), (missed > 0).double().cpu().numpy()
     total, count = (gaussian_filter(a, width, mode="constant") for a in (values, there))
-    return torch.as_tensor((total + FAR * values.sum() / max(1.0, there.sum())) / (count + FAR)).to(missed)
+    mean = torch.as_tensor((total + FAR * values.sum() / max(1.0, there.sum())) / (count + FAR)).to(missed)
+    return mean / mean.median().clamp(min=1e-30)
