@@ -52,11 +52,25 @@ def test_the_denoiser_pays_on_defects():
 
 @pytest.mark.parametrize("pixel", [0.01, 0.03])
 def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
-    _, m = measurement(pixel_size_nm=pixel)
-    iterates = run(m, blur, inpainter="")
-    assert "kept, because denoising did not predict withheld measurements better" in iterates[-1].stage
-    start = run(m, solver="irls")[-1]
-    np.testing.assert_array_equal(iterates[-1].image, start.image)
+    frame, m = measurement(pixel_size_nm=pixel)
+    blurred, emptied = (run(m, harmful, inpainter="")[-1] for harmful in (blur, lambda image, sigma: 0 * image))
+    assert "kept, because denoising did not predict withheld measurements better" in blurred.stage
+    np.testing.assert_array_equal(blurred.image, emptied.image)
+    assert sre(blurred.image, frame.image) > sre(run(m, solver="irls")[-1].image, frame.image) - 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("crystal", "pixel", "seed"), [("SrTiO3", 0.015, 3), ("Si", 0.015, 5), ("Si", 0.02, 4)])
+def test_a_few_vacancies_are_not_filled_by_the_lattice(crystal, pixel, seed, monkeypatch):
+    values = {"crystal": crystal, "pixel_size_nm": pixel, "shape": (128, 128), "seed": seed}
+    frame, m = measurement(**values, vacancies=0.01)
+    lacking = nsi.simulate(nsi.SimulationParams(**values)).image - frame.image
+    vacancy = (np.abs(lacking) > 0.1 * np.abs(lacking).max()) & ~m.mask
+    result = nsi.reconstruct(m, reference=frame)
+    left = (lacking + frame.image - result.image)[vacancy]
+    assert left @ lacking[vacancy] / (lacking[vacancy] @ lacking[vacancy]) == pytest.approx(1, abs=0.005)
+    monkeypatch.setattr(starts.Starts, "follow_exactly", lambda _, image: (None, image))
+    assert result.scores["sre_db"] > nsi.reconstruct(m, reference=frame).scores["sre_db"] - 0.3
 
 
 def test_few_denoising_steps_begin_anew_when_all_measurements_are_back(monkeypatch):
