@@ -2,8 +2,9 @@
 
 A part of the measurements is withheld. What predicts it best is kept: the width of the Gaussian process, the number of
 re-weightings of the start, the number of Plug-and-Play steps, and how start and denoised image are mixed, whose errors are of
-different kinds. Then the withheld part is given back: the start is computed again, the last denoising steps are repeated. When the
-mixture does not predict the withheld part better than the start, the start is the result, and the last iterate says so.
+different kinds; without noise, whether it is kriged by its own spectrum. Then the withheld part is given back: the start is computed
+again, the last denoising steps are repeated. Where the mixture does not predict the withheld part better than the start, the start takes
+its place, and the last iterate says so.
 """
 
 from __future__ import annotations

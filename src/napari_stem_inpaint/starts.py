@@ -183,8 +183,8 @@ class Starts:
 
     def _exact_change(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inner = self.problem.frame
-        device = torch.device("cpu") if image.dtype == torch.float32 else image.device  # only double precision tells sharp lines apart
-        estimate, y, seen = (inner(a).to(device, torch.float64) for a in (image, self.problem.y, mask))
+        # single precision cannot tell sharp lines apart, and thousands of small systems are no work for a graphics card
+        estimate, y, seen = (inner(a).cpu().double() for a in (image, self.problem.y, mask))
         kriged, off = kriged_exactly(estimate, y, seen, self.prior.width, self._tick)
         change, missed = torch.zeros_like(image), torch.zeros_like(image)
         inner(change).copy_(kriged - estimate)
