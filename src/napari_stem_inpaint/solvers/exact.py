@@ -54,7 +54,7 @@ def kriged_exactly(image: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, wid
     """Return what ``y`` (Y, X), noise-free, says at ``mask`` by the spectrum of the estimate ``image``; and how far that is off (Y, X).
 
     The latter is how far measurements are from what the others say, squared, relative to the kriging variance (Dubrule 1983, doi
-    10.1007/BF01032727: without solving anew), a local mean, relative to its median: where a lattice has a vacancy, it is high. Where
+    10.1007/BF01033232: without solving anew), a local mean, relative to its median: where a lattice has a vacancy, it is high. Where
     hardly anything is measured near, the estimate stays.
     """
     distance = math.sqrt(mask.numel() / float(mask.sum()))
@@ -62,7 +62,7 @@ def kriged_exactly(image: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, wid
     mean = (y * mask).sum() / mask.sum()
     missed = torch.zeros_like(image)
     with _one_thread():
-        for time in range(TIMES):
+        for turn in range(TIMES):
             covariance = Covariance.of(image, width, 2 * side)  # as far as two positions of a patch are apart
             image = image.clone()
             for top, left in itertools.product(*(range(0, n, side) for n in y.shape)):
@@ -77,7 +77,7 @@ def kriged_exactly(image: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, wid
                     continue
                 weights = torch.cholesky_solve((y[near[:, 0], near[:, 1]] - mean)[:, None], lower)[:, 0]
                 image[empty[:, 0], empty[:, 1]] = mean + weights @ covariance.between(near, empty)
-                if time == TIMES - 1:
+                if turn == TIMES - 1:
                     single = torch.nn.functional.one_hot(own, len(near)).T.to(lower)
                     precision = torch.linalg.solve_triangular(lower, single, upper=False).square().sum(0)
                     left_out = near[own]
