@@ -60,17 +60,23 @@ def test_a_harmful_denoiser_changes_nothing_and_that_is_said(pixel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("crystal", "pixel", "seed"), [("SrTiO3", 0.015, 3), ("Si", 0.015, 5), ("Si", 0.02, 4)])
+@pytest.mark.parametrize(("crystal", "pixel", "seed"), [("SrTiO3", 0.015, 3), ("Si", 0.015, 5), ("Si", 0.03, 3)])
 def test_a_few_vacancies_are_not_filled_by_the_lattice(crystal, pixel, seed, monkeypatch):
     values = {"crystal": crystal, "pixel_size_nm": pixel, "shape": (128, 128), "seed": seed}
     frame, m = measurement(**values, vacancies=0.01)
     lacking = nsi.simulate(nsi.SimulationParams(**values)).image - frame.image
     vacancy = (np.abs(lacking) > 0.1 * np.abs(lacking).max()) & ~m.mask
-    result = nsi.reconstruct(m, reference=frame)
-    left = (lacking + frame.image - result.image)[vacancy]
-    assert left @ lacking[vacancy] / (lacking[vacancy] @ lacking[vacancy]) == pytest.approx(1, abs=0.005)
+
+    def sre_and_filled() -> tuple[float, float]:
+        result = nsi.reconstruct(m, reference=frame)
+        filled = (result.image - frame.image)[vacancy] @ lacking[vacancy] / (lacking[vacancy] @ lacking[vacancy])
+        return result.scores["sre_db"], abs(filled)
+
+    reached, filled = sre_and_filled()
     monkeypatch.setattr(starts.Starts, "follow_exactly", lambda _, image: (None, image))
-    assert result.scores["sre_db"] > nsi.reconstruct(m, reference=frame).scores["sre_db"] - 0.3
+    reached_before, filled_before = sre_and_filled()
+    assert reached > reached_before - 0.1
+    assert filled < filled_before + 0.005
 
 
 def test_few_denoising_steps_begin_anew_when_all_measurements_are_back(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -168,20 +168,20 @@ class Starts:
 
         The most cautious one of those that are about as good: few withheld measurements lie at a lone vacancy.
         """
-        change, missed = self._exact_change(image, self.visible)
-        errors = {caution: self.error(image + change / (1 + caution * missed)) for caution in CAUTIONS}
+        kriged = self._exactly(image, self.visible)
+        errors = {caution: self.error(kriged(caution)) for caution in CAUTIONS}
         best = min(errors.values())
         caution = max((c for c, error in errors.items() if error <= AS_GOOD * best), default=0.0)
-        improved = image + change / (1 + caution * missed)
+        improved = kriged(caution)
         sure = self.problem.beats(improved, image, self.withheld, 0.0, GAIN, 1.0)
         return (caution, improved) if sure else (None, image)
 
     def exactly(self, image: torch.Tensor, caution: float) -> torch.Tensor:
         """Return ``image``, an estimate without noise, kriged by its own spectrum from all measurements, the less where that is off."""
-        change, missed = self._exact_change(image, self.problem.mask)
-        return image + change / (1 + caution * missed)
+        return self._exactly(image, self.problem.mask)(caution)
 
-    def _exact_change(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _exactly(self, image: torch.Tensor, mask: torch.Tensor) -> Callable[[float], torch.Tensor]:
+        """Return what ``image`` becomes with this or that caution."""
         inner = self.problem.frame
         # single precision cannot tell sharp lines apart, and thousands of small systems are no work for a graphics card
         estimate, y, seen = (inner(a).cpu().double() for a in (image, self.problem.y, mask))
@@ -189,7 +189,7 @@ class Starts:
         change, missed = torch.zeros_like(image), torch.zeros_like(image)
         inner(change).copy_(kriged - estimate)
         inner(missed).copy_(off)
-        return change, missed
+        return lambda caution: image + change / (1 + caution * missed)
 
     def error(self, image: torch.Tensor) -> float:
         """Return the RMS error of ``image`` at the withheld part."""
